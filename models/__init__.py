@@ -1,0 +1,1 @@
+"""How a text becomes numbers: engines, and the shipped releases."""

@@ -1,0 +1,129 @@
+"""Texts to token batches: normalised, cut into windows, sorted by length, duplicates merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from models.errors import ReleaseError
+from screening.text import normalise_text
+
+Ids = npt.NDArray[np.int64]
+
+WINDOW_OVERLAP = 0.25
+"""Share of a window repeated in the next, so that no phrase is only ever seen cut in two."""
+
+MAX_WINDOWS = 64
+"""Windows scored per text; a longer text is reported as truncated."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """``input_ids`` and ``attention_mask`` of shape (n, length), and each row's window number."""
+
+    input_ids: Ids
+    attention_mask: Ids
+    rows: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Token batches of a chunk of texts.
+
+    ``texts[i]`` is the number of the distinct normalised text of input ``i``; ``windows``,
+    ``truncated`` and ``offsets`` are by that number. ``offsets`` are each token's ``(begin, end)``
+    in the normalised text; window ``k`` of a text starts at its token ``k * stride``.
+    """
+
+    batches: list[TokenBatch]
+    texts: list[int]
+    normalised: list[str]
+    windows: list[range]
+    truncated: list[bool]
+    offsets: list[Sequence[tuple[int, int]]]
+    n_windows: int
+    stride: int
+
+
+class TextEncoder:
+    """The release's tokenizer and window size."""
+
+    def __init__(self, tokenizer_path: Path, *, max_tokens: int, batch_tokens: int) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer_path))
+        except Exception as error:  # tokenizers raises a bare Exception
+            raise ReleaseError(f"{tokenizer_path}: not a tokenizer file ({error})") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._begin, self._end = (self._special(token) for token in ("<s>", "</s>"))
+        self._pad = self._special("<pad>")
+        self._max_tokens = max_tokens
+        self._stride = max(1, round((max_tokens - 2) * (1 - WINDOW_OVERLAP)))
+        self._batch_tokens = batch_tokens
+
+    def _special(self, token: str) -> int:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
+            raise ReleaseError(f"tokenizer.json has no '{token}' token")
+        return int(number)
+
+    def prepare(self, texts: Sequence[str]) -> Prepared:
+        """Raw texts to token batches, at most ``batch_tokens`` tokens each."""
+        normalised = [normalise_text(text) for text in texts]
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(normalised))}
+        encodings = self._tokenizer.encode_batch(list(numbers), add_special_tokens=False)
+        windows: list[list[int]] = []
+        ranges: list[range] = []
+        truncated: list[bool] = []
+        for encoding in encodings:
+            pieces, is_cut = self._windows(encoding.ids)
+            ranges.append(range(len(windows), len(windows) + len(pieces)))
+            truncated.append(is_cut)
+            windows += pieces
+        return Prepared(
+            batches=self._batches(windows),
+            texts=[numbers[text] for text in normalised],
+            normalised=list(numbers),
+            windows=ranges,
+            truncated=truncated,
+            offsets=[encoding.offsets for encoding in encodings],
+            n_windows=len(windows),
+            stride=self._stride,
+        )
+
+    def _windows(self, ids: list[int]) -> tuple[list[list[int]], bool]:
+        room = self._max_tokens - 2
+        starts = range(0, max(1, len(ids) - room + self._stride), self._stride)
+        kept = starts[:MAX_WINDOWS]
+        windows = [[self._begin, *ids[start : start + room], self._end] for start in kept]
+        return windows, len(starts) > len(kept)
+
+    def _batches(self, windows: list[list[int]]) -> list[TokenBatch]:
+        order = sorted(range(len(windows)), key=lambda row: len(windows[row]))
+        batches: list[TokenBatch] = []
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order):
+                if (end + 1 - start) * len(windows[order[end]]) > self._batch_tokens:
+                    break
+                end += 1
+            batches.append(self._batch(windows, order[start:end]))
+            start = end
+        # Longest first: the last to finish is then a short one, and both cores end together.
+        return batches[::-1]
+
+    def _batch(self, windows: list[list[int]], rows: list[int]) -> TokenBatch:
+        longest = len(windows[rows[-1]])
+        ids = np.full((len(rows), longest), self._pad, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for at, row in enumerate(rows):
+            window = windows[row]
+            ids[at, : len(window)] = window
+            mask[at, : len(window)] = 1
+        return TokenBatch(ids, mask, np.array(rows))

@@ -1,0 +1,1 @@
+"""Penapisan's core: what a post is, and what a score means."""

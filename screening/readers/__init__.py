@@ -1,0 +1,1 @@
+"""Readers: an export in, posts out; streaming, chosen by content."""

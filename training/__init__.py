@@ -1,0 +1,1 @@
+"""How a release is made: data, base weights, fine-tuning, calibration, evaluation, export."""

@@ -1,0 +1,90 @@
+"""Fit calibration and thresholds on validation posts the weights never learned from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from statsmodels.stats.proportion import proportion_confint
+
+from models.release import OUTPUTS
+from screening.calibration import Calibration
+from screening.policy import SCREENED
+
+URGENT_PRECISION = 0.95
+REVIEW_RECALL = 0.98
+PREVALENCE = 0.01
+"""Share of violating posts that thresholds are computed for: authored data are half positives,
+a channel is not."""
+
+ALPHA = 0.05
+"""One-sided risk of each bound."""
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def fit_calibration(logits: Floats, y_true: Floats) -> Calibration:
+    """Platt scaling of each output on its known answers; logits and answers (n, n_outputs)."""
+    slopes, intercepts = [], []
+    for column in range(len(OUTPUTS)):
+        known = ~np.isnan(y_true[:, column])
+        # Light regularisation only keeps a separable output finite.
+        model = LogisticRegression(C=10.0).fit(
+            logits[known, column : column + 1], y_true[known, column]
+        )
+        slopes.append(float(max(model.coef_[0, 0], 1e-3)))
+        intercepts.append(float(model.intercept_[0]))
+    return Calibration(OUTPUTS, tuple(slopes), tuple(intercepts))
+
+
+def fit_thresholds(
+    y_true: Floats, y_prob: Floats, lawful: Floats, *, prevalence: float = PREVALENCE
+) -> dict[str, dict[str, Any]]:
+    """Review and urgent thresholds of each screened label.
+
+    ``lawful`` are probabilities of posts from public lawful sets, shape (m, n_outputs): together
+    with the authored negatives they say how often a lawful post reaches a threshold. ``urgent``
+    is ``None`` where no threshold's precision has a lower bound of ``URGENT_PRECISION``.
+    """
+    thresholds = {}
+    for label in SCREENED:
+        column = OUTPUTS.index(label)
+        positives = y_prob[y_true[:, column] == 1, column]
+        negatives = np.concatenate([y_prob[y_true[:, column] == 0, column], lawful[:, column]])
+        thresholds[label] = {
+            "review": review_threshold(positives),
+            "urgent": urgent_threshold(positives, negatives, prevalence),
+            "prevalence": prevalence,
+            "positives": len(positives),
+            "negatives": len(negatives),
+        }
+    return thresholds
+
+
+def review_threshold(positives: Floats) -> float:
+    """The largest threshold that keeps ``REVIEW_RECALL`` of positives.
+
+    Conformal risk control (Angelopoulos et al. 2024) on n exchangeable positives: at most
+    ``floor((n + 1) * (1 - recall)) - 1`` of them may be missed, so expected recall is kept.
+    """
+    allowed = int(np.floor((len(positives) + 1) * (1 - REVIEW_RECALL))) - 1
+    threshold = np.sort(positives)[max(allowed, 0)]
+    return float(np.floor(threshold * 1e4) / 1e4)
+
+
+def urgent_threshold(positives: Floats, negatives: Floats, prevalence: float) -> float | None:
+    """The lowest threshold whose precision at ``prevalence`` is surely high enough.
+
+    The bound takes the recall's lower and the false-positive rate's upper Clopper-Pearson limit,
+    each one-sided at half of ``ALPHA`` (Bonferroni).
+    """
+    for threshold in np.unique(np.ceil(positives * 1e4) / 1e4):
+        hits, false = int((positives >= threshold).sum()), int((negatives >= threshold).sum())
+        recall, _ = proportion_confint(hits, len(positives), ALPHA, method="beta")
+        _, false_rate = proportion_confint(false, len(negatives), ALPHA, method="beta")
+        expected = prevalence * recall
+        if expected / (expected + (1 - prevalence) * false_rate) >= URGENT_PRECISION:
+            return float(threshold)
+    return None
