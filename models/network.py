@@ -94,7 +94,7 @@ def read_network(model_path: Path) -> Network:
     )
     network = Network(BertModel(config, add_pooling_layer=False), head.shape[1])
     state = {
-        name: torch.from_numpy(np.ascontiguousarray(array))
+        name: torch.from_numpy(array.copy())
         for name, array in weights.items()
         if name.startswith(("encoder.", "head."))
     }

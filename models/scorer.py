@@ -115,9 +115,7 @@ class ReleaseScorer:
         )
 
 
-def _text_logits(
-    prepared: Prepared, windows: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def _text_logits(prepared: Prepared, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The largest logit of a text's windows: one bad paragraph is enough."""
     if not prepared.windows:
         return windows

@@ -77,11 +77,15 @@ class ExportSummary:
         self.truncated += row["truncated"]
         day = (row["posted_at"] or "")[:10]
         self.days[day] += 1
-        self._tally(self.channels, row["channel_id"] or row["channel_name"], row["channel_name"], row)
+        self._tally(
+            self.channels, row["channel_id"] or row["channel_name"], row["channel_name"], row
+        )
         if row["band"] != "clear":
             self.hit_days[day] += 1
             self.labels.update(held_labels(row))
-            self._tally(self.accounts, row["author_id"] or row["author_name"], row["author_name"], row)
+            self._tally(
+                self.accounts, row["author_id"] or row["author_name"], row["author_name"], row
+            )
             if row["forwarded_from"]:
                 self._count_origin(row["forwarded_from"])
         self._keep_if_top(row)
@@ -127,5 +131,3 @@ class ExportSummary:
 def _ranked(tallies: Mapping[str, Tally], size: int) -> list[tuple[str, Tally]]:
     with_hits = [item for item in tallies.items() if item[1].hits]
     return sorted(with_hits, key=lambda item: (-item[1].urgent, -item[1].hits, item[0]))[:size]
-
-

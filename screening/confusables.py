@@ -21,6 +21,10 @@ def _pairs(table: str) -> dict[str, str]:
     return {look: letter for letter, looks in entries for look in looks}
 
 
+def _words(table: str) -> frozenset[str]:
+    return frozenset(table.split())
+
+
 # Single-letter rows of Unicode Technical Standard 39, confusables.txt (security mechanisms),
 # cut down to what reads as a Latin letter. Scripts in order: Cyrillic, Greek, Armenian,
 # Cherokee, Lisu.
@@ -56,7 +60,8 @@ LOOKALIKES = EXACT | NEAR | MATHS | SMALL_CAPITALS
 
 _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ]")
 _ASCII_WORD = re.compile(r"[A-Za-z]{2}")
-_WORD_OR_MASK = re.compile(r"\[(?:url|user|phone|email)\]|[^\W_]+")
+_MASK = re.compile(r"\[(?:url|user|phone|email)\]")
+_WORD = re.compile(r"[^\W_]+")
 _LOOKALIKE = re.compile(f"[{''.join(LOOKALIKES)}]")
 _TURKISH = re.compile("[çğşöüÇĞİŞÖÜ]")
 _SCRIPTS = re.compile(
@@ -71,15 +76,16 @@ def fold_homoglyphs(text: str) -> list[Edit]:
     look-alikes when the text is otherwise Latin."""
     if not _LOOKALIKE.search(text):
         return []
-    matches = [m for m in _WORD_OR_MASK.finditer(text) if m[0][0] != "["]
-    words = [(m.start(), m[0]) for m in matches if not m[0].isascii()]
-    has_latin = any(_ASCII_WORD.search(m[0]) for m in matches)
-    genuine = {script for _, word in words for script in _genuine_scripts(word)}
-    edits = []
-    for begin, word in words:
-        if _is_mixed(word) or (has_latin and _is_impostor(word) and not _scripts(word) & genuine):
-            edits += _fold_word(begin, word)
-    return edits
+    words = [(m.start(), m[0]) for m in _WORD.finditer(text) if not m[0].isascii()]
+    kinds = {w: _kind_of(w) if len(w) < 65 else _find_kind(w) for w in {w for _, w in words}}
+    has_latin = _ASCII_WORD.search(_MASK.sub("", text)) is not None
+    genuine = set().union(*(_scripts(word) for word, kind in kinds.items() if kind == "genuine"))
+    impostors = {w for w, kind in kinds.items() if kind == "impostor" and has_latin}
+    folded = {w for w in impostors if not _scripts(w) & genuine}
+    folded |= {w for w, kind in kinds.items() if kind == "mixed"}
+    if _TURKISH.search(text):
+        folded = {w for w in folded if "ı" not in w}
+    return [edit for begin, word in words if word in folded for edit in _fold_word(begin, word)]
 
 
 def _fold_word(begin: int, word: str) -> Iterator[Edit]:
@@ -90,86 +96,86 @@ def _fold_word(begin: int, word: str) -> Iterator[Edit]:
             trick = ""  # one count a word
 
 
-def _is_mixed(word: str) -> bool:
-    """Latin and look-alikes, nothing else; or small capitals alone."""
-    foreign = [c for c in word if not (c.isdigit() or _LATIN.match(c))]
-    hidden = [c for c in word if c in LOOKALIKES]
-    if not hidden or any(c not in LOOKALIKES for c in foreign):
-        return False
-    if "ı" in hidden and _TURKISH.search(word):
-        return False
-    if all(c in SMALL_CAPITALS for c in hidden):
+def _find_kind(word: str) -> str:
+    """``mixed`` with Latin, ``impostor`` (exact look-alikes only), ``genuine``, or empty where a
+    single letter tells nothing."""
+    hidden = {c for c in word if c in LOOKALIKES}
+    foreign = {c for c in word if not (c.isdigit() or _LATIN.match(c))}
+    if hidden and foreign <= LOOKALIKES.keys() and _reads_as_latin(word, hidden):
+        return "mixed"
+    letters = [c for c in word if not c.isdigit()]
+    if len(letters) < 2:
+        return ""
+    if all(c in EXACT for c in letters):
+        return "impostor"
+    return "genuine" if foreign and not _LATIN.search(word) else ""
+
+
+_kind_of = lru_cache(maxsize=4096)(_find_kind)  # short words only: the cache must stay small
+
+
+def _reads_as_latin(word: str, hidden: set[str]) -> bool:
+    """Latin beside look-alikes, or small capitals alone; but no formula."""
+    if hidden <= SMALL_CAPITALS.keys():
         return len(word) > 1
     has_latin = any(c not in SMALL_CAPITALS and _LATIN.match(c) for c in word)
     return has_latin and not _is_formula(word, hidden)
 
 
-def _is_formula(word: str, hidden: list[str]) -> bool:
+def _is_formula(word: str, hidden: set[str]) -> bool:
     """Greek at the edge of a short word: ``ρgh``, ``2cosα``."""
     letters = word.strip("0123456789")
-    if len(letters) > 4 or any(c not in MATHS for c in hidden):
+    if len(letters) > 4 or not hidden <= MATHS.keys():
         return False
     return letters[0] in MATHS or letters[-1] in MATHS
-
-
-def _is_impostor(word: str) -> bool:
-    letters = [c for c in word if not c.isdigit()]
-    return len(letters) > 1 and all(c in EXACT for c in letters)
 
 
 def _scripts(word: str) -> set[str]:
     return {str(m.lastgroup) for m in _SCRIPTS.finditer(word)}
 
 
-def _genuine_scripts(word: str) -> set[str]:
-    """Scripts of a word that is really written in them."""
-    if _is_impostor(word) or _LATIN.search(word):
-        return set()
-    return _scripts(word) if len(word) > 1 else set()
-
-
 # Leetspeak ------------------------------------------------------------------------------------
 
-LEET = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s"}
-LEET |= {"!": "i", "|": "i"}
+LEET = dict(zip("013457@$!|", "oieastasii", strict=True))
 # One digit alone proves nothing (*liga1kita*, *debat3calon*); a word from this list does. They
 # are everyday words and the subject's own, chosen so that no lawful mix of letters and digits
 # folds to one.
-WORDS = frozenset(
+WORDS = _words(
     """
-    adalah agama ahli akan akhirat akidah alim allah amaliyah aman amir anak ancam anggota anjing
-    aparat aqidah arab asing aswaja ayat baiat bakar bangsa bantai banteng bantu bank banyak barat
-    baru basmi bebas bela belah beli benar bendera benci bentrok besar besok biadab bisa bom bomb
-    bubar bunuh busuk cari celaka cina cuma curang daging dajjal dakwah darah darul dasar daulah
-    demi demo dendam dengan densus dollar donasi dosa dunia eksekusi emir fasis fatwa fitnah foto
-    gabung ganyang gereja gerak gorok granat hajar hancur haram harta harus hasut hidup hijab hijrah
-    hilang hukum ibadah ikhwan ikut iman imam indonesia infak informasi ingat ingin islam isis istri
-    jahat jangan jihad jihadis jual judi kabur kafir kalian kalifah kami kapir karena kasih kaum
-    kawan kebal kecam kejam kelompok kembali kepala khalifah khawarij khilafah kilafah kirim kita
-    komando komunis korban korupsi kotor kristen kubur kudeta kuffar kufur kumpul laknat lari laskar
-    latih lawan ledak lempar maju makan maling manusia markas masjid masuk mati mau mayat media
-    memang menang mengapa menteri merdeka minta misi mobil modal mujahid mujahidin mulai munafik
-    murtad musuh muslim musyrik mampus nafsu narkoba negara negeri neraka nikah obat ormas orang
-    otak pahlawan paling panah pancasila panggil pasti pasukan pedang pejuang pelor peluru pemimpin
-    pemuda pemerintah penggal penjara penjajah perang perempuan peristiwa perkosa peta pistol pki
-    polisi politik porno presiden rakit rakyat rampok rapat rebut rekrut rela remaja rezim rejim
-    roket rusak rusuh rumah sahid sakit salib santri sama saya sayang sebar sedia sejata sekarang
-    selamat sembelih semua senapan sendiri senjata serang serbu setan siap siapa siksa singkir sodara
-    sudah suriah surga surya syahadah syahid syariah syariat syiah syirik taghut tahun takbir takfir
-    takut tangkap tank target teman tembak tempur tentara terima teror teroris tetap thaghut thogut
-    thoghut tidak tikam tolak tolong transfer tuhan tumbang tumpas tunduk umat ummat untuk usir
-    wahabi wajib wanita yahudi yakin yang zakat zalim zina zionis
-    attack bomb bomber death explosive fight gun jihadi kill murder shoot suicide terror terrorist
-    nyerang merang nembak mbunuh ngancam nggorok nyembelih nghancur mbakar nyerbu
-    """.split()
+    adalah agama ahli akan akhirat akidah alim allah amaliyah aman amir anak ancam anggota
+    anjing aparat aqidah arab asing aswaja ayat baiat bakar bangsa bantai banteng bantu bank
+    banyak barat baru basmi bebas bela belah beli benar bendera benci bentrok besar besok biadab
+    bisa bom bomb bubar bunuh busuk cari celaka cina cuma curang daging dajjal dakwah darah
+    darul dasar daulah demi demo dendam dengan densus dollar donasi dosa dunia eksekusi emir
+    fasis fatwa fitnah foto gabung ganyang gereja gerak gorok granat hajar hancur haram harta
+    harus hasut hidup hijab hijrah hilang hukum ibadah ikhwan ikut iman imam indonesia infak
+    informasi ingat ingin islam isis istri jahat jangan jihad jihadis jual judi kabur kafir
+    kalian kalifah kami kapir karena kasih kaum kawan kebal kecam kejam kelompok kembali kepala
+    khalifah khawarij khilafah kilafah kirim kita komando komunis korban korupsi kotor kristen
+    kubur kudeta kuffar kufur kumpul laknat lari laskar latih lawan ledak lempar maju makan
+    maling manusia markas masjid masuk mati mau mayat media memang menang mengapa menteri
+    merdeka minta misi mobil modal mujahid mujahidin mulai munafik murtad musuh muslim musyrik
+    mampus nafsu narkoba negara negeri neraka nikah obat ormas orang otak pahlawan paling panah
+    pancasila panggil pasti pasukan pedang pejuang pelor peluru pemimpin pemuda pemerintah
+    penggal penjara penjajah perang perempuan peristiwa perkosa peta pistol pki polisi politik
+    porno presiden rakit rakyat rampok rapat rebut rekrut rela remaja rezim rejim roket rusak
+    rusuh rumah sahid sakit salib santri sama saya sayang sebar sedia sekarang selamat sembelih
+    semua senapan sendiri senjata serang serbu setan siap siksa singkir sodara suriah surga
+    surya syahadah syahid syariah syariat syiah syirik taghut tahun takbir takfir takut tangkap
+    tank target teman tembak tempur tentara terima teror teroris tetap thaghut thogut thoghut
+    tidak tikam tolak tolong transfer tuhan tumbang tumpas tunduk umat ummat untuk usir wahabi
+    wajib wanita yahudi yakin yang zakat zalim zina zionis attack bomber death explosive fight
+    gun jihadi kill murder shoot suicide terror terrorist nyerang merang nembak mbunuh ngancam
+    nggorok nyembelih nghancur mbakar nyerbu
+    """
 )
-_PREFIXES = ("", "di", "ke", "se", "ter", "ber", "be", "me", "mem", "men", "meng", "menge", "pe")
-_PREFIXES += ("pem", "pen", "peng", "penge", "per", "memper", "diper", "keter", "al", "anti")
-_SUFFIXES = ("", "nya", "kan", "an", "i", "lah", "kah", "ku", "mu", "in", "kannya", "annya", "s")
+_PREFIXES = "di ke se ter ber be me mem men meng menge pe pem pen peng penge per memper al anti"
+_SUFFIXES = "nya kan an i lah kah ku mu in kannya annya s"
+_AFFIXES = [(p, s) for p in ("", *_PREFIXES.split()) for s in ("", *_SUFFIXES.split())]
 
 _SYMBOLS = "@!|$"
 _LEET_NEAR_LETTER = re.compile(
-    r"[013457@$!|][A-Za-z]|[013457](?<=[A-Za-z]{3}[013457])(?![A-Za-z0-9])"
+    r"[013457@$!|](?:(?=[A-Za-z])|(?<=[A-Za-z]{3}[013457])(?![A-Za-z0-9]))"
 )
 _LEET_TOKEN = re.compile(r"[A-Za-z0-9$][A-Za-z0-9@$!|]*")
 _REDUPLICATION = re.compile(r"2(?:nya|an|ku|mu|kan)?\Z")  # orang2, kata2nya
@@ -195,8 +201,10 @@ def fold_leet(text: str) -> list[Edit]:
     for match in _LEET_TOKEN.finditer(text):
         token = match[0].rstrip(_SYMBOLS)
         end = match.start() + len(token)
-        if token.isalpha() or text[end : end + 1] == "_" or text[: match.start()].endswith("_"):
-            continue  # a plain word, or part of a user name
+        if len(token) > _LONGEST_TOKEN or token.isalpha():
+            continue
+        if text[end : end + 1] == "_" or text.endswith("_", 0, match.start()):
+            continue  # part of a user name
         if (word := read_leet(token)) is not None:
             edits += _letters_changed(match.start(), token, word)
     return edits
@@ -213,7 +221,7 @@ def _letters_changed(begin: int, token: str, word: str) -> Iterator[Edit]:
 @lru_cache(maxsize=4096)
 def read_leet(token: str) -> str | None:
     """The word ``token`` stands for, letter by letter; ``None`` where that is not certain."""
-    if len(token) > _LONGEST_TOKEN or not _LEET_NEAR_LETTER.search(token):
+    if not _LEET_NEAR_LETTER.search(token):
         return None
     plural = _REDUPLICATION.search(token)
     body = token[: plural.start()] if plural else token
@@ -229,7 +237,7 @@ def _listed_word(body: str) -> str | None:
         return None
     n_leet = sum(c in LEET for c in body)
     is_bare = bool(lead or tail)  # at the edge a digit may be a number: the whole word must match
-    if is_bare and len(body) < 5 and n_leet < 2:
+    if is_bare and n_leet < 2 and (len(body) < 5 or tail in ("5", "7")):
         return None
     for reading in _readings(body):
         if reading.lower() in WORDS or (not is_bare and _is_inflected(reading.lower())):
@@ -275,16 +283,13 @@ def _readings(body: str) -> Iterator[str]:
 
 def _spell(body: str, bars: dict[int, str]) -> str:
     spelt = "".join(bars.get(i) or LEET.get(c, c) for i, c in enumerate(body))
-    is_upper = "".join(c for c in body if c.isalpha()).isupper()
-    if is_upper:
-        return spelt.upper()
-    return spelt
+    return spelt.upper() if body.isupper() else spelt
 
 
 def _is_inflected(word: str) -> bool:
-    for prefix in _PREFIXES:
-        if word.startswith(prefix):
-            for suffix in _SUFFIXES:
-                if word.endswith(suffix) and word[len(prefix) : len(word) - len(suffix)] in WORDS:
-                    return True
-    return False
+    return any(
+        word.startswith(prefix)
+        and word.endswith(suffix)
+        and word[len(prefix) : len(word) - len(suffix)] in WORDS
+        for prefix, suffix in _AFFIXES
+    )

@@ -70,12 +70,12 @@ def _labelled_post(line: bytes, where: str) -> LabelledPost:
     )
 
 
-def _ids(
-    row: Mapping[str, Any], field: str, known: tuple[str, ...], where: str
-) -> frozenset[str]:
+def _ids(row: Mapping[str, Any], field: str, known: tuple[str, ...], where: str) -> frozenset[str]:
     given = row.get(field, [])
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         raise ReadError(f"{where}: field '{field}' must be a list of label ids")
     if stray := sorted(set(given) - set(known)):
-        raise ReadError(f"{where}: field '{field}' has unknown id '{stray[0]}'; see `penapisan labels`")
+        raise ReadError(
+            f"{where}: field '{field}' has unknown id '{stray[0]}'; see `penapisan labels`"
+        )
     return frozenset(given)

@@ -21,7 +21,7 @@ from screening.text import display_text
 PARQUET_ROWS = 10_000
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse an output whose suffix or folder cannot be written, before any work is done.
 
     Raises
@@ -29,9 +29,9 @@ def check_output(path: Path) -> None:
     OutputError
         Naming the suffixes that can be written, or the folder that is missing.
     """
-    if path.suffix.lower() not in WRITERS:
+    if path.suffix.lower() not in suffixes:
         raise OutputError(
-            f"{path.name}: unknown output suffix '{path.suffix}'; use {', '.join(WRITERS)}"
+            f"{path.name}: unknown output suffix '{path.suffix}'; use {', '.join(suffixes)}"
         )
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path}: the folder does not exist; create it first")
@@ -142,3 +142,6 @@ WRITERS: dict[str, Callable[[Path, Iterable[Row]], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }
+
+RESULT_SUFFIXES = tuple(WRITERS)
+REPORT_SUFFIXES = (".html", ".htm")

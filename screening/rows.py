@@ -61,8 +61,7 @@ def score_of_row(row: Mapping[str, Any]) -> Score:
         windows=row["windows"],
         truncated=row["truncated"],
         spans=tuple(
-            Span(span["begin"], span["end"], span["label"], span["weight"])
-            for span in row["spans"]
+            Span(span["begin"], span["end"], span["label"], span["weight"]) for span in row["spans"]
         ),
     )
 

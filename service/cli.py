@@ -28,11 +28,17 @@ from rich.table import Table
 from models.errors import ModelError
 from models.release import load_release
 from models.scorer import ReleaseScorer, load_scorer
+from screening.batch import CHUNK_POSTS, WorkFolder, score_posts
 from screening.batch import Progress as BatchProgress
-from screening.batch import WorkFolder, score_posts
 from screening.channel import ExportSummary, Tally, held_labels
 from screening.errors import OutputError, ScreeningError
-from screening.outputs import check_output, write_jsonl_stream, write_rows
+from screening.outputs import (
+    REPORT_SUFFIXES,
+    RESULT_SUFFIXES,
+    check_output,
+    write_jsonl_stream,
+    write_rows,
+)
 from screening.readers import Columns, input_size, open_export
 from screening.report import write_report
 from screening.rows import Row, to_row
@@ -79,7 +85,11 @@ def main() -> None:
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Also write an HTML report here.")
 @click.option(
-    "--top", type=click.IntRange(0), default=20, show_default=True, help="Posts in the ranked table."
+    "--top",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Posts in the ranked table.",
 )
 @click.option(
     "--min-score",
@@ -89,11 +99,16 @@ def main() -> None:
     help="Leave posts below this probability out of every output; all are still scored.",
 )
 @click.option("--username", help="The channel's public name, for permalinks: t.me/NAME/id.")
-@click.option(
-    "--columns", help="Which columns of a table hold what: text=isi,posted_at=tanggal,…"
-)
+@click.option("--columns", help="Which columns of a table hold what: text=isi,posted_at=tanggal,…")
 @release_option
 @engine_option
+@click.option(
+    "--chunk",
+    type=click.IntRange(1),
+    default=CHUNK_POSTS,
+    show_default=True,
+    help="Posts scored between two saves: what a kill can cost.",
+)
 @click.option(
     "--resume/--no-resume",
     default=True,
@@ -110,17 +125,20 @@ def score(
     columns: str | None,
     release: Path | None,
     engine: Any,
+    chunk: int,
     resume: bool,
 ) -> None:
     """Score every post of EXPORT: a Telegram Desktop export (JSON, HTML folder or .zip), a
     Telethon or tdl dump, JSONL, CSV or Parquet, a folder of these, or - for stdin."""
     to_stdout = str(output) == "-"
     target = _default_output(export) if output is None else output
-    for path in ([] if to_stdout else [target]) + ([report] if report else []):
-        check_output(path) if path is not report else check_output(path.with_suffix(".jsonl"))
+    if not to_stdout:
+        check_output(target, RESULT_SUFFIXES)
+    if report:
+        check_output(report, REPORT_SUFFIXES)
     scorer = load_scorer(release, engine)
     read = ReadReport()
-    with _work_folder(target, to_stdout, _settings(scorer, username, columns)) as work:
+    with _work_folder(target, to_stdout, _settings(scorer, username, columns, chunk)) as work:
         work.open(restart=not resume)
         with _progress_bar(export, scorer.engine) as bar:
             posts = open_export(
@@ -130,7 +148,7 @@ def score(
                 report=read,
                 progress=bar.bytes_read,
             )
-            done = score_posts(posts, scorer, work, on_progress=bar.advance)
+            done = score_posts(posts, scorer, work, on_progress=bar.advance, chunk_posts=chunk)
         if not done.posts:
             raise OutputError(f"{export}: no posts with text found ({_counts(read)})")
         summary = ExportSummary(top_size=max(top, 1))
@@ -224,20 +242,21 @@ def _default_output(export: Path) -> Path:
     return Path(f"{stem}.scores.jsonl")
 
 
-def _settings(scorer: ReleaseScorer, username: str | None, columns: str | None) -> dict[str, Any]:
+def _settings(
+    scorer: ReleaseScorer, username: str | None, columns: str | None, chunk: int
+) -> dict[str, Any]:
     """What the rows depend on beside the posts: equal in a run and in its resumption."""
     return {
         "release": scorer.release,
         "engine": scorer.engine,
         "username": username,
         "columns": columns,
+        "chunk": chunk,
     }
 
 
 @contextmanager
-def _work_folder(
-    target: Path, to_stdout: bool, settings: dict[str, Any]
-) -> Iterator[WorkFolder]:
+def _work_folder(target: Path, to_stdout: bool, settings: dict[str, Any]) -> Iterator[WorkFolder]:
     """Beside the output, to be found again by the same command; temporary for stdout."""
     if to_stdout:
         with tempfile.TemporaryDirectory(prefix="penapisan-") as scratch:
@@ -304,7 +323,10 @@ def _print_result(
     )
     if top and summary.posts:
         console.print(_top_table(summary))
-    for title, tallies in (("accounts", summary.top_accounts(10)), ("channels", summary.top_channels(10))):
+    for title, tallies in (
+        ("accounts", summary.top_accounts(10)),
+        ("channels", summary.top_channels(10)),
+    ):
         if tallies:
             console.print(_tally_table(title, tallies))
 

@@ -73,9 +73,7 @@ def augment(text: str, rng: random.Random, rate: float) -> str:
     return TRICKS[rng.choice(sorted(TRICKS))](text, rng)
 
 
-def _change_words(
-    text: str, change: Callable[[str], str], rng: random.Random, rate: float
-) -> str:
+def _change_words(text: str, change: Callable[[str], str], rng: random.Random, rate: float) -> str:
     words = text.split(" ")
     return " ".join(
         change(word) if len(word) > 3 and word.isalpha() and rng.random() < rate else word

@@ -31,7 +31,9 @@ def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
         Neither a folder nor a reachable hub id, or the tokenizer is not a fast one.
     """
     try:
-        model = AutoModel.from_pretrained(name_or_folder, dtype=torch.float32, add_pooling_layer=False)
+        model = AutoModel.from_pretrained(
+            name_or_folder, dtype=torch.float32, add_pooling_layer=False
+        )
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
     except (OSError, ValueError) as error:
         raise TrainingError(
@@ -68,5 +70,9 @@ def save_base(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer) -> Non
     model.save_pretrained(folder)
     specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", mask_token="<mask>", **specials
+        tokenizer_object=tokenizer,
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+        **specials,
     ).save_pretrained(folder)

@@ -79,4 +79,6 @@ def check() -> None:
     for split in ("train", "validation", "test"):
         part = in_split(posts, split)
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(part).items())
-        click.echo(f"{split}: {len(part)} posts, {len({p.family for p in part})} families; {counts}")
+        click.echo(
+            f"{split}: {len(part)} posts, {len({p.family for p in part})} families; {counts}"
+        )

@@ -35,8 +35,12 @@ def export_onnx(network: Network, path: Path) -> None:
         raise TrainingError(
             f"cannot export a '{config.model_type}' encoder; BERT encoders with GELU are supported"
         )
-    graph = _Graph({name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()})
-    logits = _network(graph, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps)
+    graph = _Graph(
+        {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}
+    )
+    logits = _network(
+        graph, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps
+    )
     onnx.save(graph.model(logits, len(network.head.bias)), path)
 
 
@@ -68,7 +72,9 @@ class _Graph:
         return self.node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], name, axis=axis)
 
     def linear(self, value: str, name: str) -> str:
-        product = self.node("MatMul", [value, self.weight(f"{name}.weight", axis=1)], f"{name}.product")
+        product = self.node(
+            "MatMul", [value, self.weight(f"{name}.weight", axis=1)], f"{name}.product"
+        )
         bias = self.constant(f"{name}.bias", self.state[f"{name}.bias"])
         return self.node("Add", [product, bias], f"{name}.out")
 
@@ -86,7 +92,9 @@ class _Graph:
         ]
         outputs = [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", n_outputs]),
-            helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["n", "length", n_outputs]),
+            helper.make_tensor_value_info(
+                "evidence", TensorProto.FLOAT, ["n", "length", n_outputs]
+            ),
         ]
         graph = helper.make_graph(
             self.nodes, "penapisan", inputs, outputs, list(self.constants.values())
@@ -156,7 +164,11 @@ def _attention(graph: _Graph, name: str, states: str, bias: str, heads: int) -> 
             perm=order,
         )
 
-    query, key, value = part("query", [0, 2, 1, 3]), part("key", [0, 2, 3, 1]), part("value", [0, 2, 1, 3])
+    query, key, value = (
+        part("query", [0, 2, 1, 3]),
+        part("key", [0, 2, 3, 1]),
+        part("value", [0, 2, 1, 3]),
+    )
     graph.constant("root", (hidden // heads) ** -0.5)
     product = graph.node("MatMul", [query, key], f"{name}.scores")
     scaled = graph.node("Mul", [product, "root"], f"{name}.scaled")
@@ -178,4 +190,6 @@ def _head(graph: _Graph, states: str, mask: str) -> str:
     total = graph.node("ReduceSum", [kept, axis1], "total", keepdims=0)
     count = graph.node("ReduceSum", [mask, axis1], "count", keepdims=1)
     mean = graph.node("Div", [total, count], "mean")
-    return graph.node("Add", [mean, graph.constant("head.bias", graph.state["head.bias"])], "logits")
+    return graph.node(
+        "Add", [mean, graph.constant("head.bias", graph.state["head.bias"])], "logits"
+    )

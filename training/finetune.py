@@ -65,7 +65,7 @@ def finetune(
     network.encoder.get_input_embeddings().requires_grad_(not settings.freeze_embeddings)
     answers = targets(train)
     positive_weight = _positive_weight(answers, settings.max_positive_weight).to(device)
-    optimizer = torch.optim.AdamW(_parameter_groups(network, settings))
+    optimizer = torch.optim.AdamW(_parameter_groups(network, settings), fused=True)
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps, settings.warmup_share)
@@ -97,7 +97,9 @@ def finetune(
                 targets(validation), predict(network, tokenizer, validation, settings)
             )
             run.end_epoch(float(np.mean(losses)), score)
-            progress.console.print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, PR-AUC {score:.4f}")
+            progress.console.print(
+                f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, PR-AUC {score:.4f}"
+            )
             if checkpoint:
                 run.save(checkpoint)
     network.load_state_dict(run.best)

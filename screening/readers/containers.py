@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import posixpath
 import re
 import stat
 import struct
@@ -35,22 +36,22 @@ class Member:
         return str(PurePosixPath(self.name).parent)
 
 
-def natural_order(name: str) -> tuple[list[str | int], ...]:
+def natural_order(name: str) -> tuple[str, ...]:
     """Sorts ``messages.html``, ``messages2.html``, ``messages10.html`` as written here."""
-    parts = PurePosixPath(name).with_suffix("").parts
+    parts = PurePosixPath(posixpath.splitext(name)[0].casefold()).parts
+    return (*(re.sub(r"\d+", lambda digits: digits[0].zfill(20), part) for part in parts), name)
 
-    def numbers_apart(part: str) -> list[str | int]:
-        pieces = re.split(r"(\d+)", part.casefold())
-        return [int(p) if i % 2 else p for i, p in enumerate(pieces)]
 
-    return (*map(numbers_apart, parts), [name])
+def printable(name: str) -> str:
+    """A file's name fit for messages and keys: nothing that steers a terminal or is no Unicode."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 def open_file(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise ReadError(f"{path}: cannot be opened: {error.strerror}.") from error
+        raise ReadError(f"{printable(str(path))}: cannot be opened: {error.strerror}.") from error
 
 
 def ungzipped(stream: BinaryIO, name: str, allowance: Allowance) -> BinaryIO:
@@ -82,7 +83,7 @@ def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise ReadError(f"{folder}: cannot be listed: {error.strerror}.") from error
+        raise ReadError(f"{printable(str(folder))}: cannot be listed: {error.strerror}.") from error
 
 
 def _file_member(path: Path, root: Path, meter: Meter) -> Member:
@@ -91,17 +92,20 @@ def _file_member(path: Path, root: Path, meter: Meter) -> Member:
         with open_file(path) as file:
             yield buffered(Counted(file, meter))
 
-    return Member(path.relative_to(root).as_posix(), path.lstat().st_size, open_member)
+    return Member(printable(path.relative_to(root).as_posix()), path.lstat().st_size, open_member)
 
 
 def _check_link(path: Path, root: Path) -> None:
     try:
         target = path.resolve()
     except (OSError, RuntimeError) as error:  # a loop of links
-        raise LimitError(f"{path}: a symlink that leads nowhere; remove it.") from error
+        raise LimitError(
+            f"{printable(str(path))}: a symlink that leads nowhere; remove it."
+        ) from error
     if not target.is_relative_to(root.resolve()):
         raise LimitError(
-            f"{path}: a symlink out of the directory; not followed. Remove it, or copy its file in."
+            f"{printable(str(path))}: a symlink out of the directory; not followed. "
+            "Remove it, or copy its file in."
         )
 
 
@@ -128,7 +132,7 @@ def zip_members(file: BinaryIO, name: str, allowance: Allowance) -> list[Member]
 def _zip_member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, source: Meter, allowance: Allowance
 ) -> Member:
-    shown = f"{name}/{info.filename}"
+    shown = f"{name}/{printable(info.filename)}"
 
     @contextmanager
     def open_member() -> Iterator[BinaryIO]:
@@ -144,17 +148,20 @@ def _zip_member(
         with stream:
             yield buffered(Inflated(shown, cast(BinaryIO, stream), source, allowance))
 
-    return Member(info.filename, info.compress_size, open_member)
+    return Member(printable(info.filename), info.compress_size, open_member)
 
 
 def _check_member(info: zipfile.ZipInfo, name: str) -> None:
     path = info.filename.replace("\\", "/")
+    if not path:
+        raise ReadError(f"{name}: a member without a name; the archive is damaged.")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"):
         raise LimitError(f"{name}: a member's path leads out of the archive; not read.")
+    shown = f"{name}/{printable(info.filename)}"
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise LimitError(f"{name}/{info.filename}: a symlink out of the archive; not read.")
+        raise LimitError(f"{shown}: a symlink out of the archive; not read.")
     if info.flag_bits & 0x1:
-        raise ReadError(f"{name}/{info.filename}: encrypted; unpack it and give the directory.")
+        raise ReadError(f"{shown}: encrypted; unpack it and give the directory.")
 
 
 def _check_contents_size(file: BinaryIO, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from screening.readers.containers import (
 from screening.readers.detection import GZIP_MAGIC, READABLE, Kind, detect
 from screening.readers.plan import Unit, plan
 from screening.readers.streams import (
+    MAX_ARCHIVE_BYTES,
     Allowance,
     Counted,
     Lookahead,
@@ -33,6 +35,7 @@ from screening.readers.streams import (
 from screening.readers.table import Columns, MissingTextError
 from screening.readers.tabular import read_csv, read_json_array, read_jsonl, read_parquet
 from screening.readers.tdl import read_tdl
+from screening.readers.telegram import clean_username
 from screening.readers.telegram_html import read_telegram_html
 from screening.readers.telegram_json import read_telegram_json
 from screening.readers.telethon import read_telethon
@@ -80,7 +83,8 @@ def open_export(
         For what cannot be read, on the call or while reading; `LimitError` past a stated limit.
     """
     name = os.fspath(path)
-    reading = _Reading(name, username, columns, report, progress)
+    shown = "stdin" if name == "-" else name
+    reading = _Reading(shown, username, columns, report, progress)
     if name == "-":
         return reading.stdin()
     if not os.path.exists(name):
@@ -101,7 +105,7 @@ def input_size(path: str | os.PathLike[str]) -> int | None:
     with open_file(Path(name)) as file:
         if detect(file.read(4), is_whole=False).kind != "zip":
             return os.path.getsize(name)
-        return _size(reading.plan(zip_members(file, name, Allowance(name))))
+        return _size(reading.plan(zip_members(file, name, Allowance(name, MAX_ARCHIVE_BYTES))))
 
 
 def _size(units: list[Unit]) -> int:
@@ -150,12 +154,12 @@ class _Reading:
         progress: Callable[[int], None] | None,
     ) -> None:
         self._name = name
-        self._username = username
+        self._username = clean_username(username)
         self._columns = columns
         self._report = report
         self._progress = progress
         self._meter = Meter()
-        self._allowance = Allowance(name)
+        self._allowance = Allowance(name, MAX_ARCHIVE_BYTES)
 
     def stdin(self) -> Iterator[Post]:
         yield from self._whole(sys.stdin.buffer)
@@ -163,6 +167,15 @@ class _Reading:
     def file(self) -> Iterator[Post]:
         with open_file(Path(self._name)) as file:
             yield from self._whole(file)
+
+    def _note_other_pages(self) -> None:
+        page = Path(self._name)
+        if not re.fullmatch(r"messages\d*\.html", page.name):
+            return
+        others = len(list(page.parent.glob("messages*.html"))) - 1
+        if others > 0:
+            note = f"{self._name}: one page; {others} more beside it are read with the directory"
+            self._report.notes.append(note)
 
     def directory(self) -> Iterator[Post]:
         members = directory_members(Path(self._name), self._meter, self._report)
@@ -181,6 +194,8 @@ class _Reading:
             with source.content(must_seek=True) as archive:
                 yield from self._members(zip_members(archive, self._name, self._allowance))
         else:
+            if kind == "telegram_html":
+                self._note_other_pages()
             yield from self._posts(kind, source)
 
     def _recognised(self, source: _Source) -> Kind:
@@ -210,7 +225,7 @@ class _Reading:
             raise textless[0]
         if textless:
             self._report.skipped["no_text_column"] += len(textless)
-            self._report.notes += map(str, textless)
+            self._report.notes += map(str, textless[:5])
 
     def _unit(self, unit: Unit) -> Iterator[Post]:
         if unit.kind == "telegram_html":

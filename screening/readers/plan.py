@@ -39,6 +39,7 @@ def plan(
 ) -> list[Unit]:
     """The readable files, a folder's own before its subfolders', each in natural order."""
     units: list[Unit] = []
+    archives: list[str] = []
     left_out: set[str] = set()
     in_order = sorted(members, key=lambda m: (natural_order(m.folder), natural_order(m.name)))
     for folder, files in groupby(in_order, key=lambda member: member.folder):
@@ -46,8 +47,11 @@ def plan(
             report.skipped["not_text_file"] += len(list(files))
             continue
         found = [(_kind(member, open_member, columns), member) for member in files]
-        units += _folder_units(found, folder, report)
+        units += _folder_units(found, report)
+        archives += [member.name for kind, member in found if kind in ("zip", "gzip")]
         left_out |= {_joined(folder, name) for name in _folders_beside(found)}
+    if archives:
+        report.notes.append(f"archives inside are not opened: {_few(archives)}")
     return units
 
 
@@ -56,20 +60,18 @@ def _kind(member: Member, open_member: Open, columns: Columns | None) -> Kind:
         return detect(ahead.head, is_whole=ahead.is_whole, columns=columns).kind
 
 
-def _folder_units(found: list[tuple[Kind, Member]], folder: str, report: ReadReport) -> list[Unit]:
+def _folder_units(found: list[tuple[Kind, Member]], report: ReadReport) -> list[Unit]:
     pages = tuple(member for kind, member in found if kind == "telegram_html")
     has_json = any(kind == "telegram_json" for kind, _ in found)
     if pages and has_json:
-        note = f"{folder}: result.json and {len(pages)} HTML pages beside it; only the JSON is read"
-        report.notes.append(note)
+        shown = _few([page.name for page in pages])
+        report.notes.append(f"HTML pages beside a JSON of the same chat are not read: {shown}")
     units = [Unit("telegram_html", pages)] if pages and not has_json else []
     for kind, member in found:
         if kind in _LEFT_OUT:
             report.skipped[_LEFT_OUT[kind]] += 1
         elif kind != "telegram_html":
             units.append(Unit(kind, (member,)))
-        if kind in ("zip", "gzip"):
-            report.notes.append(f"{member.name}: an archive inside; not opened")
     return sorted(units, key=lambda unit: natural_order(unit.members[0].name))
 
 
@@ -86,6 +88,11 @@ def _folders_beside(found: list[tuple[Kind, Member]]) -> frozenset[str]:
     if "telegram_json" in kinds:
         return _MEDIA_FOLDERS | {"chats"}
     return _MEDIA_FOLDERS if "telegram_html" in kinds else frozenset()
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _joined(folder: str, name: str) -> str:

@@ -106,7 +106,7 @@ class Lookahead(_Readable):
 class Allowance:
     """What one archive may still unfold to, over all its members and layers."""
 
-    def __init__(self, name: str, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
+    def __init__(self, name: str, max_bytes: int) -> None:
         self.name = name
         self._max_bytes = max_bytes
         self._unfolded = 0

@@ -41,6 +41,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "forwarded_from": ("forwarded_from", "fwd_from", "forward_from"),
 }
 
+# Sets of names remembered; a hostile file may bring another with every row.
+_MAX_SETTLED = 256
+_MAX_SETTLED_CHARS = 10_000
+
 
 class MissingTextError(ReadError):
     """A table in which no column is known to hold the text."""
@@ -116,6 +120,7 @@ class Table:
         self._columns = columns or Columns()
         self._row_prefix = row_prefix
         self._settled: dict[tuple[str, ...], dict[str, str]] = {}
+        self._is_first = True
         self._malformed: list[int] = []
 
     def post(self, row: dict[str, Any] | None, number: int) -> Post | None:
@@ -146,9 +151,10 @@ class Table:
         """Field → column for rows of these names; the input's first must have a text."""
         if (found := self._settled.get(names)) is None:
             found = self._columns.found_in(names)
-            if not self._settled:
+            if self._is_first:
                 self._check_first(found, names)
-            if len(self._settled) < 256:
+                self._is_first = False
+            if len(self._settled) < _MAX_SETTLED and sum(map(len, names)) < _MAX_SETTLED_CHARS:
                 self._settled[names] = found
         return found
 

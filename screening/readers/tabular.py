@@ -71,8 +71,8 @@ def read_json_array(
     """Posts of a JSON array of objects, one object in memory at a time."""
     table = Table(name, columns, report, unit="item", row_prefix=row_prefix)
     for number, row in enumerate(_array_items(as_utf8(stream, name), table), start=1):
-        fields_ = as_json(row, report) if isinstance(row, dict) else None
-        if (post := table.post(fields_, number)) is not None:
+        row_or_none = as_json(row, report) if isinstance(row, dict) else None
+        if (post := table.post(row_or_none, number)) is not None:
             yield post
     table.finish()
 
@@ -175,13 +175,17 @@ class _Bounded:
         return data
 
 
+# How ijson's C and Python parsers say that the input ended too early.
+_CUT_JSON = ("parse error: premature EOF", "Incomplete JSON content", "Incomplete string lexeme")
+
+
 def _array_items(stream: BinaryIO, table: Table) -> Iterator[Any]:
     bounded = _Bounded(stream, table.name)
     try:
         yield from _built_items(bounded, table.name)
     except ijson.JSONError as error:
         # ijson's own message quotes the input, so it is not passed on.
-        if not str(error).startswith("parse error: premature EOF"):
+        if not str(error).startswith(_CUT_JSON):
             raise ReadError(
                 f"{table.name}: not valid JSON in or after item {bounded.item}; "
                 "write it again, or save it as JSONL."
@@ -308,10 +312,35 @@ def _parquet_rows(stream: BinaryIO, table: Table) -> Iterator[dict[str, Any]]:
         table.settle(tuple(file.schema_arrow.names))
         batches = file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False)
         for batch in batches:
-            rows = pa.Table.from_batches([batch])
-            yield from rows.cast(_in_microseconds(rows.schema), safe=False).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+            yield from _batch_dicts(batch, table.report)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ReadError(f"{table.name}: damaged, or not Parquet; write it again.") from error
+
+
+def _batch_dicts(batch: Any, report: ReadReport) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+
+    rows = pa.Table.from_batches([batch])
+    rows = rows.cast(_in_microseconds(rows.schema), safe=False)
+    columns = [_values(column, report) for column in rows.columns]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(rows.column_names, cells, strict=True))
+
+
+def _values(column: Any, report: ReadReport) -> list[Any]:
+    """A column's values; a time outside the years Python knows becomes ``None``."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value(scalar, report) for scalar in column]
+
+
+def _value(scalar: Any, report: ReadReport) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        report.repaired["bad_date"] += 1
+        return None
 
 
 def _batch_rows(metadata: Any) -> int:

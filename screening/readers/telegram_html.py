@@ -16,6 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from screening.errors import LimitError
 from screening.readers.streams import read_fully
+from screening.readers.telegram import clean_username, permalink, with_hidden_links
 from screening.readers.telegram_markup import balanced
 from screening.types import Post, ReadReport
 
@@ -28,6 +29,10 @@ _SOURCE_BREAK = re.compile(r"[ \t]*\n\s*")
 # A service row with a small negative id is a date between messages ("15 November 2023"), not a
 # message: those from before a group's migration begin near -1e9.
 _LAST_MIGRATED_ID = -100_000_000
+_MEDIA_TITLES = (
+    ".media_poll .question, .media_game .title, .media_game .description, "
+    ".media_invoice .title, .media_invoice .description"
+)
 _DELETED = frozenset({"Deleted", "Deleted Account"})
 
 
@@ -38,7 +43,7 @@ def read_telegram_html(
 
     One page is in memory at a time. Raises `LimitError` for a page past `MAX_PAGE_BYTES`.
     """
-    chat = _Chat(username, report)
+    chat = _Chat(clean_username(username), report)
     for name, stream in pages:
         markup, ends_in_message = balanced(_page_bytes(name, stream), name)
         tree = LexborHTMLParser(markup)
@@ -63,7 +68,12 @@ class _Parts:
     forwarded_from: str | None = None
     reply_to: str | None = None
     signature: str | None = None
-    texts: list[str] = field(default_factory=list)
+    text: str = ""
+    media: list[str] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in (self.text, *self.media) if line]
 
 
 class _Chat:
@@ -86,7 +96,7 @@ class _Chat:
         reason = _skip_reason(row, message_id)
         if reason is None:
             parts = self._parts(row)
-            if parts.texts:
+            if parts.lines:
                 return self._post(message_id, parts)
             reason = "no_text"
         self._report.skipped[reason] += 1
@@ -108,19 +118,16 @@ class _Chat:
             platform="telegram",
             channel_id=None,
             message_id=message_id,
-            text="\n".join(parts.texts),
+            text="\n".join(parts.lines),
             posted_at=self._time(parts.time),
             channel_name=self._name,
-            author_name=_known(parts.signature or self._sender),
-            forwarded_from=_known(self._forwarded_from) if parts.is_forward else None,
+            author_name=_known(self._sender) or parts.signature,
+            forwarded_from=(_known(self._forwarded_from) or "(hidden)")
+            if parts.is_forward
+            else None,
             reply_to=parts.reply_to,
-            permalink=self._permalink(message_id),
+            permalink=permalink(int(message_id), None, None, self._username),
         )
-
-    def _permalink(self, message_id: str) -> str | None:
-        if self._username is None or int(message_id) <= 0:
-            return None
-        return f"https://t.me/{self._username}/{message_id}"
 
     def _time(self, title: str) -> datetime | None:
         try:
@@ -135,13 +142,14 @@ class _Chat:
 
 
 def _skip_reason(row: LexborNode, message_id: str) -> str | None:
-    if re.fullmatch(r"-?\d+", message_id) is None:
+    if re.fullmatch(r"-?[0-9]{1,19}", message_id) is None:
         return "malformed"
     if "service" not in _classes(row):
         return None
     if _LAST_MIGRATED_ID < int(message_id) < 0:
         return "date_row"
-    return "unsupported" if "This message is not supported" in row.text() else "service"
+    is_unsupported = row.text().lstrip().startswith("This message is not supported")
+    return "unsupported" if is_unsupported else "service"
 
 
 def _read_body(body: LexborNode, parts: _Parts) -> None:
@@ -162,9 +170,9 @@ def _read_body(body: LexborNode, parts: _Parts) -> None:
         elif "reply_to" in classes:
             parts.reply_to = _reply_target(node)
         elif "media_wrap" in classes:
-            parts.texts += _poll_lines(node)
+            parts.media += _media_lines(node)
         elif "text" in classes:
-            parts.texts += filter(None, [_text(node)])
+            parts.text = _text(node)
         elif "signature" in classes:
             parts.signature = _plain(node)
 
@@ -175,13 +183,11 @@ def _reply_target(node: LexborNode) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def _poll_lines(media: LexborNode) -> list[str]:
-    poll = media.css_first("div.media_poll")
-    if poll is None:
-        return []
-    question = [_plain(node) for node in poll.css("div.question")]
-    answers = [(_plain(node) or "").removeprefix("- ") for node in poll.css("div.answer")]
-    return [line for line in question + answers if line]
+def _media_lines(media: LexborNode) -> list[str]:
+    """What people wrote in a poll, a game or an invoice; a file's name is not a text."""
+    answers = [(_plain(node) or "").removeprefix("- ") for node in media.css(".media_poll .answer")]
+    others = [_plain(node) or "" for node in media.css(_MEDIA_TITLES)]
+    return [line for line in others + answers if line]
 
 
 def _plain(node: LexborNode) -> str | None:
@@ -197,7 +203,7 @@ def _text(node: LexborNode) -> str:
     addresses: list[str] = []
     _collect(node, pieces, addresses)
     shown = _BLOCK_EDGE.sub("\n", "".join(pieces)).strip()
-    return "\n".join(filter(None, [shown, " ".join(addresses)]))
+    return with_hidden_links(shown, addresses).strip()
 
 
 def _collect(node: LexborNode, pieces: list[str], addresses: list[str]) -> None:

@@ -8,12 +8,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from screening.errors import OutputError
-from screening.outputs import check_output, write_rows
+from screening.outputs import RESULT_SUFFIXES, check_output, write_rows
 from screening.rows import Row, score_of_row, to_row
 from screening.types import Span
 from tests.builders import POLICY, make_post, make_score
 
-FORMULAS = ["=1+1", "+1+1", "-1+cmd", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "\n@x", "|calc", "%x"]
+FORMULAS = [
+    "=1+1",
+    "+1+1",
+    "-1+cmd",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    " =1",
+    "＝1",
+    "\n@x",
+    "|calc",
+    "%x",
+]
 
 
 def rows() -> list[Row]:
@@ -83,12 +95,12 @@ def test_parquet_keeps_types_and_nulls(tmp_path: Path) -> None:
 
 def test_an_unknown_suffix_is_refused_naming_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="'.xlsx'; use .jsonl, .csv, .parquet"):
-        check_output(tmp_path / "out.xlsx")
+        check_output(tmp_path / "out.xlsx", RESULT_SUFFIXES)
 
 
 def test_a_missing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the folder does not exist"):
-        check_output(tmp_path / "no" / "out.csv")
+        check_output(tmp_path / "no" / "out.csv", RESULT_SUFFIXES)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
