@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from transformers import BertConfig, BertModel, PreTrainedModel
 
-
 HEAD_SIZE = 32
 """Channels per attention head of the encoders we ship (MiniLM and e5-small)."""
 

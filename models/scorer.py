@@ -126,7 +126,7 @@ def _text_logits(prepared: Prepared, windows: npt.NDArray[np.float32]) -> npt.ND
 def load_scorer(
     release: str | os.PathLike[str] | None = None, engine: EngineName = "auto"
 ) -> ReleaseScorer:
-    """A scorer for a release folder; the shipped default on the best engine here when none is named.
+    """A scorer for a release folder, or for the shipped default; on the best engine here.
 
     >>> scorer = load_scorer()                                   # doctest: +SKIP
     >>> scorer.score(["Selamat pagi semua"])[0].terrorism < 0.5  # doctest: +SKIP

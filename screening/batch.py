@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: posts done, of them with a band above clear, and taken from earlier work."""
+    """How far a run is: posts done, of them above ``clear``, and taken from earlier work."""
 
     posts: int
     hits: int

@@ -44,4 +44,5 @@ class Calibration:
     def probabilities(self, logits: npt.NDArray[np.floating]) -> Floats:
         """Logits of shape (n, n_outputs) to probabilities of the same shape."""
         scaled = logits.astype(np.float64) * np.array(self.slope) + np.array(self.intercept)
-        return 1.0 / (1.0 + np.exp(-np.clip(scaled, -60.0, 60.0)))
+        probabilities: Floats = 1.0 / (1.0 + np.exp(-np.clip(scaled, -60.0, 60.0)))
+        return probabilities

@@ -38,7 +38,7 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows in the format of ``path``'s suffix; an old file is replaced only when all is done."""
+    """Write rows in the format of ``path``'s suffix; an old file stays until all is done."""
     WRITERS[path.suffix.lower()](path, rows)
 
 
@@ -111,7 +111,7 @@ def _cell(value: Any) -> Any:
     return f"'{shown}" if hidden else shown
 
 
-_FORMULA, _WIDE_FORMULA = ("=", "+", "-", "@"), ("＝", "＋", "－", "＠")  # noqa: RUF001
+_FORMULA, _WIDE_FORMULA = ("=", "+", "-", "@"), ("＝", "＋", "－", "＠")
 
 
 _FLOATS = {"score", "threshold"} | {name for name in _COLUMNS if name[:2] == "p_"}

@@ -82,7 +82,7 @@ def render_report(summary: ExportSummary, read: ReadReport, about: Mapping[str, 
         channels=summary.top_channels(TOP_ACCOUNTS),
         origins=summary.origins.most_common(TOP_ACCOUNTS),
         top=summary.top(),
-        script=Markup(_SCRIPT),
+        script=Markup(_SCRIPT),  # noqa: S704  our own constant
         script_hash=digest,
         taxonomy=TAXONOMY_VERSION,
     )
@@ -112,7 +112,7 @@ def text_pieces(row: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 
 def timeline(days: Mapping[str, int], hit_days: Mapping[str, int]) -> Sequence[Bar]:
-    """Posts and hits per day, or per group of days where the span is long; undated posts left out."""
+    """Posts and hits per day, or per group of days in a long span; undated posts left out."""
     dated = {date.fromisoformat(day): count for day, count in days.items() if day}
     if not dated:
         return []

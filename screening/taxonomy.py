@@ -199,4 +199,4 @@ TERRORISM = "terrorism"
 """Id of the group that holds where any of ``TERRORISM_LABELS`` holds."""
 
 TERRORISM_LABELS: tuple[str, ...] = LABEL_IDS[:6]
-"""The six labels that together are terrorism in the sense of UU 5/2018 and EU 2021/784 art. 2(7)."""
+"""The six labels that are terrorism in the sense of UU 5/2018 and EU 2021/784 art. 2(7)."""

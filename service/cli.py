@@ -173,7 +173,7 @@ def score(
 def explain(text: str, release: Path | None, engine: Any) -> None:
     """Score one TEXT (- reads stdin) and show the words behind the score."""
     if text == "-":
-        text = click.get_text_stream("stdin").read()
+        text = sys.stdin.read()
     if not text.strip():
         raise click.UsageError("TEXT is empty; give the words to explain")
     scorer = load_scorer(release, engine)
@@ -209,12 +209,12 @@ def labels(language: str) -> None:
         console.print(table)
 
 
-@main.group()
-def release() -> None:
+@main.group("release")
+def release_group() -> None:
     """Look at releases."""
 
 
-@release.command()
+@release_group.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def show(folder: Path | None) -> None:
     """Verify and describe the release in FOLDER, or the shipped one."""

@@ -21,15 +21,15 @@ def homoglyph(text: str, rng: random.Random) -> str:
 
 
 def spaced(text: str, rng: random.Random) -> str:
-    return _change_words(text, lambda word: " ".join(word), rng, 0.2)
+    return _change_words(text, " ".join, rng, 0.2)
 
 
 def dotted(text: str, rng: random.Random) -> str:
-    return _change_words(text, lambda word: ".".join(word), rng, 0.2)
+    return _change_words(text, ".".join, rng, 0.2)
 
 
 def zero_width(text: str, rng: random.Random) -> str:
-    return _change_words(text, lambda word: "\u200b".join(word), rng, 0.4)
+    return _change_words(text, "\u200b".join, rng, 0.4)
 
 
 def repeated(text: str, rng: random.Random) -> str:

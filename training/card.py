@@ -16,6 +16,6 @@ def write_card(path: Path, record: Mapping[str, Any]) -> None:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # Markdown of our own figures; no post text is in a record.
+        autoescape=False,  # noqa: S701  Markdown of our own figures; no post text
     )
     path.write_text(environment.get_template("CARD.md").render(**record), "utf-8")

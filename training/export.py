@@ -14,8 +14,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from training.errors import TrainingError
 from models.network import Network
+from training.errors import TrainingError
 
 OPSET = 20
 Array = npt.NDArray[np.float32]

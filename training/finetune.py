@@ -17,13 +17,13 @@ from rich.progress import Progress
 from sklearn.metrics import average_precision_score
 from tokenizers import Tokenizer
 
+from models.network import Network, masked_loss
 from models.release import OUTPUTS
 from screening.labelled import LabelledPost
 from screening.policy import SCREENED
 from screening.text import normalise_text
 from training.augment import augment
 from training.data import targets
-from models.network import Network, masked_loss
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``logits`` of shape (n, n_outputs); ``evidence`` (n, length, n_outputs), each token's share."""
+    """``logits`` (n, n_outputs); ``evidence`` (n, length, n_outputs), each token's share."""
 
     logits: npt.NDArray[np.float32]
     evidence: npt.NDArray[np.float32]

@@ -81,7 +81,7 @@ def has_amx() -> bool:
 
 
 def _fold_weights(model: openvino.Model) -> None:
-    """Replace int8 weights by their float32 values, so that bfloat16 kernels get plain constants."""
+    """Replace int8 weights by their float32 values: bfloat16 kernels want plain constants."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Multiply":
             continue

@@ -89,7 +89,7 @@ class _Chat:
         if self._has_messages:
             note_once(
                 self._report,
-                f"{self._file}: the chat's {key} stands after its messages; they are read without it",
+                f"{self._file}: the chat's {key} stands after its messages, read without it",
             )
 
     def read(self, first: Event, events: Iterator[Event]) -> Iterator[Post]:

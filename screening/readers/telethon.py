@@ -1,6 +1,7 @@
 """Telethon's ``Message.to_json()`` dumps: one JSON array, or an object a line.
 
-Addresses that entities hide behind words are shown on a last line, so offsets (UTF-16) are not needed.
+Addresses that entities hide behind words are shown on a last line, so the entities' offsets (in
+UTF-16 units) are not needed.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_a_changed_input_is_refused(tmp_path: Path) -> None:
 
 def test_another_release_is_refused_and_named(tmp_path: Path) -> None:
     run(tmp_path / "work", posts())
-    with pytest.raises(ResumeError, match="another release .'fake-1', now 'fake-2'"):
+    with pytest.raises(ResumeError, match=r"another release .'fake-1', now 'fake-2'"):
         run(tmp_path / "work", posts(), release="fake-2")
 
 
@@ -102,6 +102,6 @@ def test_a_full_disk_is_a_clear_error_and_keeps_finished_parts(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("screening.batch.os.fsync", fsync)
-    with pytest.raises(OutputError, match="No space left on device.*finished work is kept"):
+    with pytest.raises(OutputError, match=r"No space left on device.*finished work is kept"):
         score_posts(posts(), FakeScorer(), work, chunk_posts=4)
     assert len(list(work.rows())) == 8

@@ -94,7 +94,7 @@ def test_parquet_keeps_types_and_nulls(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_refused_naming_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="'.xlsx'; use .jsonl, .csv, .parquet"):
+    with pytest.raises(OutputError, match=r"'\.xlsx'; use \.jsonl, \.csv, \.parquet"):
         check_output(tmp_path / "out.xlsx", RESULT_SUFFIXES)
 
 

@@ -50,10 +50,10 @@ def test_extreme_logits_stay_finite() -> None:
 
 
 def test_taxonomy_has_seven_labels_and_six_contexts_fully_described() -> None:
-    assert LABEL_IDS == (
+    assert (
         *("incitement", "glorification", "recruitment", "financing", "instruction", "threat"),
         "radicalism",
-    )
+    ) == LABEL_IDS
     assert set(LABEL_IDS) - set(TERRORISM_LABELS) == {"radicalism"}
     assert len(CONTEXTS) == 6
     for entry in (*LABELS, *CONTEXTS):

@@ -101,7 +101,7 @@ def page(tmp_path: Path) -> Iterator[Any]:
 
 def test_in_a_browser_no_script_of_a_post_runs(page: Any) -> None:
     dialogs: list[object] = []
-    page.on("dialog", lambda dialog: dialogs.append(dialog))
+    page.on("dialog", lambda dialog: dialogs.append(dialog))  # noqa: PLW0108  needs a function
     for button in page.locator("[data-toggle]").all():
         button.hover()
         button.click()

@@ -66,27 +66,27 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_an_interrupted_run_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given = (tiny_tokenizer(), posts(), posts(20), SETTINGS)
     whole = network()
-    finetune(whole, tiny_tokenizer(), posts(), posts(20), SETTINGS)
+    finetune(whole, *given)
 
     class Killed(Exception):
         pass
 
     calls = iter(range(10))
 
-    def dies_in_second_epoch(*given: object, **named: object) -> object:
+    def dies_in_second_epoch(*scores: object) -> object:
         if next(calls) == 1:
             raise Killed
-        return mean_average_precision(*given, **named)  # type: ignore[arg-type]
+        return mean_average_precision(*scores)  # type: ignore[arg-type]
 
     broken = network()
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr("training.finetune.mean_average_precision", dies_in_second_epoch)
-        finetune(
-            broken, tiny_tokenizer(), posts(), posts(20), SETTINGS, checkpoint=tmp_path / "c.pt"
-        )
+        with pytest.raises(Killed):
+            finetune(broken, *given, checkpoint=tmp_path / "c.pt")
     again = network()
-    finetune(again, tiny_tokenizer(), posts(), posts(20), SETTINGS, checkpoint=tmp_path / "c.pt")
+    finetune(again, *given, checkpoint=tmp_path / "c.pt")
     for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 

@@ -7,10 +7,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import BertConfig, BertModel
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
-WORDS = (
-    "▁selamat ▁pagi ▁semua ▁bom ▁ayo ▁serang ▁polisi ▁pasar ▁makan ▁nasi ▁goreng ▁ber ita "
-    "▁doa ▁ibu ▁guru ▁bonjour ▁straße ▁спасибо ▁ありがとう"
-).split()
+WORDS = [
+    *("▁selamat", "▁pagi", "▁semua", "▁bom", "▁ayo", "▁serang", "▁polisi", "▁pasar", "▁makan"),
+    *("▁nasi", "▁goreng", "▁ber", "ita", "▁doa", "▁ibu", "▁guru", "▁bonjour", "▁straße"),
+    *("▁спасибо", "▁ありがとう"),
+]
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz▁.,!?0123456789<>"]
 
 

@@ -58,7 +58,11 @@ def test_a_certain_repair_is_made_and_counted(
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -88,8 +92,7 @@ def test_a_200_mb_message_is_refused_in_bounded_memory() -> None:
     stream = RepairedJson(Endless(), name="result.json", report=ReadReport())  # type: ignore[arg-type]
     tracemalloc.start()
     with pytest.raises(LimitError, match="a string at byte 9 is longer than 16 MiB"):
-        while stream.read(65536):
-            pass
+        stream.read()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * 2**20
