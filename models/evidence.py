@@ -58,9 +58,10 @@ def find_spans(evidence: Evidence, number: int, text: str, label: str) -> tuple[
     words = []
     for word in _WORD.finditer(normalised.text):
         weight = sum(w for (begin, end), w in tokens if begin < word.end() and end > word.start())
-        if weight > 0:
-            words.append((weight, word.start(), word.end()))
-    strongest = sorted(words, reverse=True)[:MAX_WORDS]
+        words.append((weight, word.start(), word.end()))
+    words.sort(reverse=True)
+    # Where the constant alone carries a low threshold, the strongest word is still named.
+    strongest = [word for word in words[:MAX_WORDS] if word[0] > 0] or words[:1]
     spans = []
     for weight, begin, end in sorted(strongest, key=lambda word: word[1]):
         first, last = normalised.original_span(begin, end)

@@ -39,7 +39,7 @@ def main() -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with the public lawful sets (see training/data.py); default: none.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def release(
     out: Path,

@@ -30,9 +30,9 @@ from training.data import targets
 class Hyperparameters:
     """Everything that decides a run; saved in the release."""
 
-    epochs: int = 8
+    epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_share: float = 0.1
@@ -41,6 +41,7 @@ class Hyperparameters:
     augment_rate: float = 0.25
     max_positive_weight: float = 4.0
     freeze_embeddings: bool = True
+    frozen_layers: int = 4
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 0
 
@@ -62,7 +63,7 @@ def finetune(
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
-    network.encoder.get_input_embeddings().requires_grad_(not settings.freeze_embeddings)
+    _freeze(network, settings)
     answers = targets(train)
     positive_weight = _positive_weight(answers, settings.max_positive_weight).to(device)
     optimizer = torch.optim.AdamW(_parameter_groups(network, settings), fused=True)
@@ -209,6 +210,13 @@ def _uses_bfloat16(device: torch.device, precision: str) -> bool:
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, _uses_bfloat16(device, precision))
+
+
+def _freeze(network: Network, settings: Hyperparameters) -> None:
+    """Keep the lowest layers as they were pretrained: a third less work, and less to unlearn."""
+    network.encoder.embeddings.requires_grad_(not settings.freeze_embeddings)
+    for layer in network.encoder.encoder.layer[: settings.frozen_layers]:
+        layer.requires_grad_(False)
 
 
 def _positive_weight(answers: npt.NDArray[np.float32], limit: float) -> torch.Tensor:

@@ -69,7 +69,7 @@ class Recipe:
     base: str = DEFAULT_BASE
     pieces: int = DEFAULT_PIECES
     lawful: Path | None = None
-    lawful_per_source: int = 400
+    lawful_per_source: int = 150
     settings: Hyperparameters = field(default_factory=Hyperparameters)
 
 

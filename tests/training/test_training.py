@@ -25,7 +25,7 @@ from training.finetune import Hyperparameters, finetune, mean_average_precision,
 from training.metrics import calibration_error, interval, pr_auc, recall_at_precision
 
 SETTINGS = Hyperparameters(
-    epochs=3, batch_size=8, learning_rate=1e-3, max_tokens=32, augment_rate=0.2
+    epochs=3, batch_size=8, learning_rate=1e-3, max_tokens=32, augment_rate=0.2, frozen_layers=0
 )
 
 
