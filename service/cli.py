@@ -55,6 +55,7 @@ release_option = click.option(
 engine_option = click.option(
     "--engine", type=ENGINES, default="auto", show_default=True, help="What runs the model."
 )
+SHOWN_LETTERS = 120
 BAND_STYLE = {"urgent": "bold red", "review": "yellow", "clear": "green"}
 
 
@@ -340,7 +341,13 @@ def _counts(read: ReadReport) -> str:
 
 
 def _top_table(summary: ExportSummary) -> Table:
-    table = Table("#", "score", "band", "labels", "post", "when", "who", title="ranked posts")
+    table = Table(title="ranked posts", expand=True)
+    for name in ("#", "score", "band"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("labels", max_width=16)
+    table.add_column("post", ratio=1)
+    table.add_column("when", no_wrap=True)
+    table.add_column("who", max_width=16)
     for number, row in enumerate(summary.top(), 1):
         style = BAND_STYLE[row["band"]]
         text = display_text(row["text"])
@@ -348,9 +355,9 @@ def _top_table(summary: ExportSummary) -> Table:
             str(number),
             f"{row['score']:.3f}",
             f"[{style}]{row['band']}[/]",
-            ", ".join(held_labels(row)) if row["band"] != "clear" else "",
-            escape(text if len(text) <= 80 else text[:79] + "…"),
-            (row["posted_at"] or "")[:16],
+            " ".join(held_labels(row)) if row["band"] != "clear" else "",
+            escape(text if len(text) <= SHOWN_LETTERS else text[: SHOWN_LETTERS - 1] + "…"),
+            (row["posted_at"] or "")[:10],
             escape(display_text(row["author_name"] or row["key"])),
         )
     return table

@@ -90,7 +90,7 @@ def test_a_long_text_is_scored_to_its_end(scorer: ReleaseScorer, texts: list[str
     hits = [t for t, s in zip(texts, scorer.score(texts), strict=True) if s.terrorism > 0.9]
     hit = max(hits, key=len) if hits else texts[0]
     filler = "Harga cabai di pasar induk naik lagi pekan ini karena hujan. " * 150
-    (long, plain, alone) = scorer.score([f"{filler} {hit}", filler, hit])
+    long, plain = scorer.score([f"{filler} {hit}", filler])
     assert long.windows > release.max_tokens // 64
     assert not long.truncated
     assert long.terrorism >= plain.terrorism
