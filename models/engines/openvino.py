@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import openvino
@@ -18,6 +18,9 @@ QUANTISATION_GROUP = 128
 on the texts beside it."""
 
 
+Precision = Literal["bf16", "int8"]
+
+
 class OpenVINOEngine:
     """One stream per core, so that small operators never wait for the other cores.
 
@@ -27,14 +30,14 @@ class OpenVINOEngine:
 
     name = "openvino"
 
-    def __init__(self, model_path: Path) -> None:
-        self.precision = "bf16" if has_amx() else "int8"
+    def __init__(self, model_path: Path, *, precision: Precision | None = None) -> None:
+        self.precision: Precision = precision or ("bf16" if has_amx() else "int8")
         self.batch_tokens = 2048 if self.precision == "bf16" else 1024
         core = openvino.Core()
         try:
             model = core.read_model(model_path)
             if self.precision == "bf16":
-                _fold_weights(model)
+                fold_weights(model)
             self._queue = openvino.AsyncInferQueue(
                 core.compile_model(model, "CPU", self._settings())
             )
@@ -80,15 +83,16 @@ def has_amx() -> bool:
         return False
 
 
-def _fold_weights(model: openvino.Model) -> None:
+def fold_weights(model: openvino.Model) -> None:
     """Replace int8 weights by their float32 values: bfloat16 kernels want plain constants."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Multiply":
             continue
         convert, scale = (node.input_value(index).get_node() for index in (0, 1))
-        if convert.get_type_name() != "Convert" or scale.get_type_name() != "Constant":
+        if convert.get_type_name() != "Convert" or scale.get_type_name() != "Reshape":
             continue
-        codes = convert.input_value(0).get_node()
-        if codes.get_type_name() == "Constant":
-            values = codes.get_data().astype(np.float32) * scale.get_data()
+        codes, scales = (part.input_value(0).get_node() for part in (convert, scale))
+        if codes.get_type_name() == scales.get_type_name() == "Constant":
+            shape = list(scale.get_output_shape(0))
+            values = codes.get_data().astype(np.float32) * scales.get_data().reshape(shape)
             node.output(0).replace(openvino.opset13.constant(values).output(0))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 
-from models.engines import load_engine
+from models.engines import Engine, load_engine
+from models.engines.openvino import OpenVINOEngine, fold_weights
 from models.network import Network, masked_loss, read_network
 from models.release import OUTPUTS
 from models.tokens import TextEncoder
@@ -111,7 +113,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, Path]:
 
 
 def engine_logits(folder: Path, name: str, texts: list[str]) -> np.ndarray:
-    engine = load_engine(folder / "model.onnx", name)  # type: ignore[arg-type]
+    if name in ("bf16", "int8"):
+        engine: Engine = OpenVINOEngine(folder / "model.onnx", precision=name)  # type: ignore[arg-type]
+    else:
+        engine = load_engine(folder / "model.onnx", name)  # type: ignore[arg-type]
     encoder = TextEncoder(folder / "tokenizer.json", max_tokens=32, batch_tokens=40)
     prepared = encoder.prepare(texts)
     out = np.zeros((prepared.n_windows, len(OUTPUTS)), np.float32)
@@ -124,7 +129,7 @@ def engine_logits(folder: Path, name: str, texts: list[str]) -> np.ndarray:
     return out[[prepared.windows[number].start for number in prepared.texts]]
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "torch", "openvino"])
+@pytest.mark.parametrize("name", ["onnxruntime", "torch", "openvino", "bf16", "int8"])
 def test_every_engine_gives_the_trained_network_s_logits(
     exported: tuple[Network, Path], name: str
 ) -> None:
@@ -158,6 +163,18 @@ def test_matrices_are_stored_as_int8(exported: tuple[Network, Path]) -> None:
     wide = [name for name in stored if name.endswith(".int8")]
     assert len(wide) == 1 + 2 * 6
     assert {stored[name] for name in wide} == {onnx.TensorProto.INT8}
+
+
+def test_bfloat16_kernels_get_plain_weights(exported: tuple[Network, Path]) -> None:
+    model = openvino.Core().read_model(exported[1] / "model.onnx")
+
+    def n_codes() -> int:
+        kinds = [op.get_output_element_type(0).get_type_name() for op in model.get_ordered_ops()]
+        return kinds.count("i8")
+
+    assert n_codes() == 13
+    fold_weights(model)
+    assert n_codes() == 0
 
 
 def test_an_encoder_of_another_family_is_refused(tmp_path: Path) -> None:
