@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from models.release import OUTPUTS
 from screening.calibration import Calibration
 from screening.policy import SCREENED
+from training.errors import TrainingError
 
 URGENT_PRECISION = 0.95
 REVIEW_RECALL = 0.98
@@ -26,10 +27,21 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def fit_calibration(logits: Floats, y_true: Floats) -> Calibration:
-    """Platt scaling of each output on its known answers; logits and answers (n, n_outputs)."""
+    """Platt scaling of each output on its known answers; logits and answers (n, n_outputs).
+
+    Raises
+    ------
+    TrainingError
+        An output that always has the same answer cannot be calibrated.
+    """
     slopes, intercepts = [], []
-    for column in range(len(OUTPUTS)):
+    for column, output in enumerate(OUTPUTS):
         known = ~np.isnan(y_true[:, column])
+        if len(np.unique(y_true[known, column])) < 2:
+            raise TrainingError(
+                f"the validation split holds no '{output}' post, or nothing else; "
+                "add posts of both answers"
+            )
         # Light regularisation only keeps a separable output finite.
         model = LogisticRegression(C=10.0).fit(
             logits[known, column : column + 1], y_true[known, column]
