@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import cast
 
@@ -41,6 +42,17 @@ class Network(torch.nn.Module):
         return cast(torch.Tensor, answer.last_hidden_state)
 
 
+def shortened(network: Network, layers: int) -> Network:
+    """A copy with ``layers`` of the encoder's layers, evenly spaced, the last one kept: where a
+    student starts from (Sanh et al. 2019, "DistilBERT")."""
+    student = copy.deepcopy(network)
+    blocks = student.encoder.encoder.layer
+    chosen = np.linspace(0, len(blocks) - 1, layers).round().astype(int)
+    student.encoder.encoder.layer = torch.nn.ModuleList(blocks[int(n)] for n in chosen)
+    student.encoder.config.num_hidden_layers = layers
+    return student
+
+
 def _mean(values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
     """Mean over tokens, padding left out."""
     mask = attention_mask.unsqueeze(-1).to(values.dtype)
@@ -75,7 +87,7 @@ def read_weights(model_path: Path) -> dict[str, npt.NDArray[np.float32]]:
     return weights
 
 
-def read_network(model_path: Path) -> Network:
+def read_network(model_path: Path, *, dropout: float = 0.1) -> Network:
     """The network a release's ONNX file was exported from, with its shipped (int8) weights."""
     weights = read_weights(model_path)
     hidden = weights["encoder.embeddings.LayerNorm.weight"].shape[0]
@@ -91,7 +103,7 @@ def read_network(model_path: Path) -> Network:
         max_position_embeddings=positions.shape[0],
         type_vocab_size=1,
     )
-    network = Network(BertModel(config, add_pooling_layer=False), head.shape[1])
+    network = Network(BertModel(config, add_pooling_layer=False), head.shape[1], dropout=dropout)
     state = {
         name: torch.from_numpy(array.copy())
         for name, array in weights.items()

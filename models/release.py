@@ -65,16 +65,24 @@ def default_release_folder() -> Path:
         ) from error
 
 
-def load_release(folder: str | os.PathLike[str] | None = None) -> Release:
+def load_release(
+    folder: str | os.PathLike[str] | None = None, *, allow_refused: bool = False
+) -> Release:
     """Load and verify a release folder; the shipped default when none is named.
 
     Raises
     ------
     ReleaseError
-        A file is missing, its SHA-256 differs, or ``release.json`` lacks a field.
+        A file is missing, its SHA-256 differs, ``release.json`` lacks a field, or the release was
+        refused because it is worse than the one it was made to replace.
     """
     path = Path(folder) if folder is not None else default_release_folder()
     record = _read_record(path)
+    if record.get("refused") and not allow_refused:
+        raise ReleaseError(
+            f"{path}: refused, for it is worse than '{record['comparison']['old']}'; see its "
+            "CARD.md, and serve the older release"
+        )
     _verify_files(path, record)
     try:
         return _release(path, record)

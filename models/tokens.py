@@ -1,8 +1,8 @@
-"""Texts to token batches: normalised, cut into windows, sorted by length, duplicates merged."""
+"""Texts to token batches: normalised, cut into windows, batched by length, duplicates merged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,6 @@ class TextEncoder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._begin, self._end = (self._special(token) for token in ("<s>", "</s>"))
-        self._pad = self._special("<pad>")
         self._max_tokens = max_tokens
         self._stride = max(1, round((max_tokens - 2) * (1 - WINDOW_OVERLAP)))
         self._batch_tokens = batch_tokens
@@ -104,26 +103,22 @@ class TextEncoder:
         return windows, len(starts) > len(kept)
 
     def _batches(self, windows: list[list[int]]) -> list[TokenBatch]:
-        order = sorted(range(len(windows)), key=lambda row: len(windows[row]))
-        batches: list[TokenBatch] = []
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order):
-                if (end + 1 - start) * len(windows[order[end]]) > self._batch_tokens:
-                    break
-                end += 1
-            batches.append(self._batch(windows, order[start:end]))
-            start = end
+        """Windows of one length each, never padded: padding would move the last bits of a sum, and
+        through int8 rounding the scores, so that they would depend on the texts beside it."""
+        by_length: dict[int, list[int]] = {}
+        for row, window in enumerate(windows):
+            by_length.setdefault(len(window), []).append(row)
         # Longest first: the last to finish is then a short one, and both cores end together.
-        return batches[::-1]
+        return [
+            self._batch(windows, rows)
+            for length in sorted(by_length, reverse=True)
+            for rows in _cut(by_length[length], max(1, self._batch_tokens // length))
+        ]
 
-    def _batch(self, windows: list[list[int]], rows: list[int]) -> TokenBatch:
-        longest = len(windows[rows[-1]])
-        ids = np.full((len(rows), longest), self._pad, np.int64)
-        mask = np.zeros((len(rows), longest), np.int64)
-        for at, row in enumerate(rows):
-            window = windows[row]
-            ids[at, : len(window)] = window
-            mask[at, : len(window)] = 1
-        return TokenBatch(ids, mask, np.array(rows))
+    def _batch(self, windows: list[list[int]], rows: Sequence[int]) -> TokenBatch:
+        ids = np.array([windows[row] for row in rows], np.int64)
+        return TokenBatch(ids, np.ones_like(ids), np.array(rows))
+
+
+def _cut(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -31,7 +31,7 @@ class OpenVINOEngine:
     name = "openvino"
 
     def __init__(self, model_path: Path, *, precision: Precision | None = None) -> None:
-        self.precision: Precision = precision or ("bf16" if has_amx() else "int8")
+        self.precision: str = precision or ("bf16" if has_amx() else "int8")
         self.batch_tokens = 2048 if self.precision == "bf16" else 1024
         core = openvino.Core()
         try:
