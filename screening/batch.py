@@ -52,7 +52,7 @@ class WorkFolder:
         self._settings = dict(settings)
 
     def open(self, *, restart: bool = False) -> None:
-        """Create the folder, or accept one left by an equal run.
+        """Accept the folder of an equal run; a new one comes with the first part.
 
         Raises
         ------
@@ -61,12 +61,9 @@ class WorkFolder:
         """
         if restart:
             self.remove()
-        marker = self._folder / "run.json"
-        if not marker.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            _write_durably(marker, orjson.dumps(self._settings, option=orjson.OPT_SORT_KEYS))
+        if not self._marker.exists():
             return
-        earlier = orjson.loads(marker.read_bytes())
+        earlier = orjson.loads(self._marker.read_bytes())
         changed = [key for key, value in self._settings.items() if earlier.get(key) != value]
         if changed:
             raise ResumeError(
@@ -75,10 +72,17 @@ class WorkFolder:
                 "run the earlier command again, or add --no-resume to start over"
             )
 
+    @property
+    def _marker(self) -> Path:
+        return self._folder / "run.json"
+
     def part(self, number: int) -> Path:
         return self._folder / f"part-{number:07d}.jsonl"
 
     def write_part(self, number: int, digest: str, rows: Iterable[Row]) -> None:
+        if not self._marker.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _write_durably(self._marker, orjson.dumps(self._settings, option=orjson.OPT_SORT_KEYS))
         lines = [orjson.dumps({"input": digest}), *map(orjson.dumps, rows), b""]
         _write_durably(self.part(number), b"\n".join(lines))
 

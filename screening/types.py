@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,8 +39,19 @@ class Post:
 
     @property
     def key(self) -> str:
-        """``platform:channel:message``, the post's name in logs and results."""
-        return f"{self.platform}:{self.channel_id or '-'}:{self.message_id}"
+        """``platform:channel:message``, the post's name in logs and results.
+
+        Where a source gives channels no id (HTML exports), a hash of the channel's name stands
+        in, so that chats of one account do not share keys.
+        """
+        return f"{self.platform}:{self.channel_id or self._named_channel}:{self.message_id}"
+
+    @property
+    def _named_channel(self) -> str:
+        if not self.channel_name:
+            return "-"
+        name = self.channel_name.encode("utf-8", "surrogatepass")
+        return "~" + hashlib.blake2b(name, digest_size=4).hexdigest()
 
 
 @dataclass(slots=True)

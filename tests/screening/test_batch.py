@@ -98,7 +98,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_finished_parts(
     calls = iter(range(100))
 
     def fsync(_: int) -> None:
-        if next(calls) == 2:
+        if next(calls) == 3:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("screening.batch.os.fsync", fsync)

@@ -389,3 +389,14 @@ def test_pages_are_opened_one_at_a_time() -> None:
     assert opened == ["messages.html"]
     next(posts)
     assert opened == ["messages.html", "messages2.html"]
+
+
+def test_chats_without_an_id_have_keys_of_their_own() -> None:
+    def post(name: str | None) -> Post:
+        return Post("telegram", None, "5", "teks", channel_name=name)
+
+    first, second = post("Kanal A").key, post("Kanal B").key
+    assert first != second
+    assert first == post("Kanal A").key
+    assert first.startswith("telegram:~")
+    assert post(None).key == "telegram:-:5"
