@@ -219,17 +219,21 @@ def release_group() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def show(folder: Path | None) -> None:
     """Verify and describe the release in FOLDER, or the shipped one."""
-    loaded = load_release(folder)
+    loaded = load_release(folder, allow_refused=True)
     console = Console()
-    console.print(f"[bold]{escape(loaded.id)}[/] in {escape(str(loaded.folder))}, checksums match")
+    where = escape(str(loaded.folder))
+    console.print(f"[bold]{escape(loaded.id)}[/] in {where}, checksums match", soft_wrap=True)
     table = Table("screened label", "review from", "urgent from", title="thresholds")
     for label, threshold in loaded.policy.thresholds.items():
         urgent = "refused" if threshold.urgent is None else f"{threshold.urgent:.4f}"
         table.add_row(label, f"{threshold.review:.4f}", urgent)
     console.print(table)
-    for section in ("base", "training", "data", "metrics"):
-        console.print(f"[bold]{section}[/]")
-        console.print_json(data=loaded.record.get(section), indent=2)
+    if loaded.record.get("refused"):
+        console.print("[red]refused[/]: worse than the release it was made to replace")
+    for section in ("base", "training", "data", "comparison", "metrics"):
+        if section in loaded.record:
+            console.print(f"[bold]{section}[/]")
+            console.print_json(data=loaded.record[section], indent=2)
 
 
 def _label_cells(label: Label, language: str) -> tuple[str, ...]:
@@ -341,26 +345,28 @@ def _counts(read: ReadReport) -> str:
 
 
 def _top_table(summary: ExportSummary) -> Table:
+    """Who, when and where stand above a post's text, so that it is readable on 80 columns."""
     table = Table(title="ranked posts", expand=True)
     for name in ("#", "score", "band"):
         table.add_column(name, no_wrap=True)
-    table.add_column("labels", max_width=16)
     table.add_column("post", ratio=1)
-    table.add_column("when", no_wrap=True)
-    table.add_column("who", max_width=16)
     for number, row in enumerate(summary.top(), 1):
         style = BAND_STYLE[row["band"]]
+        labels = ", ".join(held_labels(row)) if row["band"] != "clear" else ""
+        about = (labels, (row["posted_at"] or "")[:16].replace("T", " "), _author(row))
         text = display_text(row["text"])
         table.add_row(
             str(number),
             f"{row['score']:.3f}",
             f"[{style}]{row['band']}[/]",
-            " ".join(held_labels(row)) if row["band"] != "clear" else "",
-            escape(text if len(text) <= SHOWN_LETTERS else text[: SHOWN_LETTERS - 1] + "…"),
-            (row["posted_at"] or "")[:10],
-            escape(display_text(row["author_name"] or row["key"])),
+            f"[dim]{escape(' · '.join(filter(None, about)))}[/]\n"
+            + escape(text if len(text) <= SHOWN_LETTERS else text[: SHOWN_LETTERS - 1] + "…"),
         )
     return table
+
+
+def _author(row: Row) -> str:
+    return str(display_text(row["author_name"] or row["key"]))
 
 
 def _tally_table(title: str, tallies: list[tuple[str, Tally]]) -> Table:

@@ -197,8 +197,12 @@ def test_release_show_verifies_and_prints_thresholds() -> None:
         (["score", str(SAMPLE), "--username", "ada spasi"], "username"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_1(arguments: list[str], message: str) -> None:
+def test_bad_input_is_one_sentence_and_exit_1_and_leaves_nothing(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     printed = failure(*arguments)
+    assert not list(tmp_path.iterdir())
     assert message in printed
     assert "Traceback" not in printed
 
