@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 LEET = {"a": "4", "i": "1", "e": "3", "o": "0", "s": "5", "t": "7"}
 HOMOGLYPHS = {"a": "а", "e": "е", "o": "о", "p": "р", "c": "с", "x": "х", "y": "у", "i": "і"}
@@ -45,6 +45,32 @@ def vowel_drop(text: str, rng: random.Random) -> str:
     return _change_words(text, shorten, rng, 0.25)
 
 
+SLANG = {
+    "yang": "yg", "tidak": "gk", "dengan": "dgn", "karena": "krn", "sudah": "udh", "saja": "aja",
+    "untuk": "utk", "jangan": "jgn", "orang": "org", "kalau": "klo", "dan": "n", "saya": "gw",
+    "kamu": "lu", "mereka": "mrk", "semua": "smua", "malam": "mlm", "besok": "bsk", "bisa": "bs",
+    "banyak": "bnyk", "sama": "sm", "lagi": "lg", "juga": "jg", "dari": "dr", "pada": "pd",
+}  # fmt: skip
+HEADERS = (
+    "Forwarded from Info Warga\n", "[Diteruskan]\n", "Copas dari grup sebelah:\n", "FWD: ",
+    "Sekadar meneruskan 👇\n", "*BREAKING* ", "Assalamualaikum, izin share.\n",
+)  # fmt: skip
+
+
+def slang(text: str, rng: random.Random) -> str:
+    """Chat abbreviations of common words (*yang* to *yg*)."""
+    return " ".join(SLANG.get(word.lower(), word) for word in text.split(" "))
+
+
+def forwarded(text: str, rng: random.Random) -> str:
+    return rng.choice(HEADERS) + text
+
+
+def truncated(text: str, rng: random.Random) -> str:
+    """The last tenth cut off, as previews do; a short text stays whole."""
+    return text[: -max(1, len(text) // 10)].rstrip() + "…" if len(text) > 60 else text
+
+
 def lower(text: str, rng: random.Random) -> str:
     return text.lower()
 
@@ -61,6 +87,9 @@ TRICKS: dict[str, Callable[[str, random.Random], str]] = {
     "zero_width": zero_width,
     "repeated": repeated,
     "vowel_drop": vowel_drop,
+    "slang": slang,
+    "forwarded": forwarded,
+    "truncated": truncated,
     "lower": lower,
     "upper": upper,
 }
@@ -71,6 +100,15 @@ def augment(text: str, rng: random.Random, rate: float) -> str:
     if rng.random() >= rate:
         return text
     return TRICKS[rng.choice(sorted(TRICKS))](text, rng)
+
+
+def surround(text: str, lawful: Sequence[str], rng: random.Random, rate: float) -> str:
+    """``text`` with a lawful post before or after it, with probability ``rate``: what matters may
+    stand anywhere in a long post."""
+    if not lawful or rng.random() >= rate:
+        return text
+    other = rng.choice(lawful)
+    return f"{text}\n{other}" if rng.random() < 0.5 else f"{other}\n{text}"
 
 
 def _change_words(text: str, change: Callable[[str], str], rng: random.Random, rate: float) -> str:

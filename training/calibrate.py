@@ -16,6 +16,10 @@ from training.errors import TrainingError
 
 URGENT_PRECISION = 0.95
 REVIEW_RECALL = 0.98
+REVIEW_LAWFUL_RATE = 0.005
+"""Largest share of lawful public posts that one label may send to review: a band that holds
+nearly every post would be no band."""
+
 PREVALENCE = 0.01
 """Share of violating posts that thresholds are computed for: authored data are half positives,
 a channel is not."""
@@ -56,17 +60,19 @@ def fit_thresholds(
 ) -> dict[str, dict[str, Any]]:
     """Review and urgent thresholds of each screened label.
 
-    ``lawful`` are probabilities of posts from public lawful sets, shape (m, n_outputs): together
-    with the authored negatives they say how often a lawful post reaches a threshold. ``urgent``
-    is ``None`` where no threshold's precision has a lower bound of ``URGENT_PRECISION``.
+    Answers and probabilities of shape (n, n_screened), as decisions compare them. ``lawful`` are
+    probabilities of posts from public lawful sets, shape (m, n_screened): together with the
+    authored negatives they say how often a lawful post reaches a threshold. ``urgent`` is
+    ``None`` where no threshold's precision has a lower bound of ``URGENT_PRECISION``.
     """
     thresholds = {}
-    for label in SCREENED:
-        column = OUTPUTS.index(label)
+    for column, label in enumerate(SCREENED):
         positives = y_prob[y_true[:, column] == 1, column]
         negatives = np.concatenate([y_prob[y_true[:, column] == 0, column], lawful[:, column]])
+        review = review_threshold(positives, lawful[:, column])
         thresholds[label] = {
-            "review": review_threshold(positives),
+            "review": review,
+            "review_recall": round(float((positives >= review).mean()), 4),
             "urgent": urgent_threshold(positives, negatives, prevalence),
             "prevalence": prevalence,
             "positives": len(positives),
@@ -75,15 +81,19 @@ def fit_thresholds(
     return thresholds
 
 
-def review_threshold(positives: Floats) -> float:
-    """The largest threshold that keeps ``REVIEW_RECALL`` of positives.
+def review_threshold(positives: Floats, lawful: Floats) -> float:
+    """The largest threshold that keeps ``REVIEW_RECALL`` of positives, or, where that would send
+    more than ``REVIEW_LAWFUL_RATE`` of lawful posts to review, the lowest that does not.
 
     Conformal risk control (Angelopoulos et al. 2024) on n exchangeable positives: at most
     ``floor((n + 1) * (1 - recall)) - 1`` of them may be missed, so expected recall is kept.
     """
     allowed = int(np.floor((len(positives) + 1) * (1 - REVIEW_RECALL))) - 1
-    threshold = np.sort(positives)[max(allowed, 0)]
-    return float(np.floor(threshold * 1e4) / 1e4)
+    threshold = float(np.floor(np.sort(positives)[max(allowed, 0)] * 1e4) / 1e4)
+    if len(lawful):
+        limit = np.quantile(lawful, 1 - REVIEW_LAWFUL_RATE)
+        threshold = max(threshold, float(np.ceil(limit * 1e4) / 1e4))
+    return threshold
 
 
 def urgent_threshold(positives: Floats, negatives: Floats, prevalence: float) -> float | None:

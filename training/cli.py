@@ -10,6 +10,7 @@ import click
 from models.errors import ModelError
 from screening.errors import ScreeningError
 from training.base import DEFAULT_BASE, DEFAULT_PIECES
+from training.data import LAWFUL_PER_SOURCE
 from training.errors import TrainingError
 
 
@@ -29,25 +30,32 @@ def main() -> None:
     """Make releases: trim base weights, fine-tune, calibrate, evaluate, export."""
 
 
-@main.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--id", "release_id", help="Name of the release; default: the folder's name.")
-@click.option("--base", default=DEFAULT_BASE, show_default=True, help="Hub id or local folder.")
-@click.option("--pieces", default=DEFAULT_PIECES, show_default=True, help="Vocabulary to keep.")
-@click.option(
+lawful_option = click.option(
     "--lawful",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with the public lawful sets (see training/data.py); default: none.",
 )
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--id", "release_id", help="Name of the release; default: the folder's name.")
+@click.option("--base", default=DEFAULT_BASE, show_default=True, help="Hub id or local folder.")
+@click.option("--base-name", help="Hub id of a base that lies in a local folder, for the card.")
+@click.option("--pieces", default=DEFAULT_PIECES, show_default=True, help="Vocabulary to keep.")
+@lawful_option
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--max-tokens", type=click.IntRange(16), default=256, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def release(
     out: Path,
     release_id: str | None,
     base: str,
+    base_name: str | None,
     pieces: int,
     lawful: Path | None,
     epochs: int,
+    max_tokens: int,
     seed: int,
 ) -> None:
     """Train on the authored corpus and write a release folder to OUT.
@@ -57,12 +65,245 @@ def release(
     from training.finetune import Hyperparameters
     from training.recipe import Recipe, build_release
 
-    settings = Hyperparameters(epochs=epochs, seed=seed)
+    settings = Hyperparameters(epochs=epochs, max_tokens=max_tokens, seed=seed)
     recipe = Recipe(
-        release_id or out.name, out, base=base, pieces=pieces, lawful=lawful, settings=settings
+        release_id or out.name,
+        out,
+        base=base,
+        base_name=base_name,
+        pieces=pieces,
+        lawful=lawful,
+        settings=settings,
     )
     made = build_release(recipe)
     click.echo((made.folder / "CARD.md").read_text("utf-8"))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: FOLDER.evaluation")
+@lawful_option
+def evaluate(folder: Path, output: Path | None, lawful: Path | None) -> None:
+    """Measure the release in FOLDER on posts it never saw; write metrics.json and report.html."""
+    from models.engines import load_engine
+    from models.release import load_release
+    from models.scorer import ReleaseScorer
+    from training.data import in_split, read_corpus, read_lawful
+    from training.evaluate import evaluate as measure
+    from training.evaluation_report import write_evaluation
+    from training.linear import linear_probabilities
+
+    loaded = load_release(folder, allow_refused=True)
+    corpus_posts = read_corpus()
+    test, train = in_split(corpus_posts, "test"), in_split(corpus_posts, "train")
+    if lawful is not None:
+        for posts in read_lawful(lawful, "train", per_source=LAWFUL_PER_SOURCE).values():
+            train += posts
+    click.echo(f"fitting the linear baseline on {len(train)} posts", err=True)
+    baseline = linear_probabilities(train, test)
+    click.echo(f"scoring {len(test)} test posts and the lawful sets", err=True)
+    scorer = ReleaseScorer(loaded, load_engine(loaded.model_path))
+    figures = measure(scorer, test, lawful=lawful, baseline=baseline)
+    target = output or Path(f"{folder.name}.evaluation")
+    write_evaluation(target, figures)
+    for label, row in figures["transformer"].items():
+        click.echo(f"{label}: PR-AUC {row['pr_auc']}, linear {figures['linear'][label]['pr_auc']}")
+    click.echo(f"functional suite: {figures['functional']['rate']}")
+    click.echo(f"{target / 'report.html'} written")
+
+
+@main.command()
+@click.argument("teacher", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--layers", type=click.IntRange(1), default=6, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@lawful_option
+def distil(
+    teacher: Path, out: Path, layers: int, epochs: int, seed: int, lawful: Path | None
+) -> None:
+    """Make a smaller release in OUT that imitates the one in TEACHER."""
+    from models.release import load_release
+    from training.finetune import Hyperparameters
+    from training.recipe import Recipe, build_release
+
+    parent = load_release(teacher)
+    settings = Hyperparameters(epochs=epochs, max_tokens=parent.max_tokens, seed=seed)
+    recipe = Recipe(
+        out.name, out, lawful=lawful, parent=parent, student_layers=layers, settings=settings
+    )
+    made = build_release(recipe)
+    click.echo((made.folder / "CARD.md").read_text("utf-8"))
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("exports", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--base", default=DEFAULT_BASE, show_default=True, help="Hub id or local folder.")
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def adapt(out: Path, exports: tuple[Path, ...], base: str, epochs: int, seed: int) -> None:
+    """Pretrain a base further on the unlabelled posts of EXPORTS; a base goes to OUT."""
+    from screening.readers import open_export
+    from training.adapt import AdaptSettings
+    from training.adapt import adapt as pretrain
+    from training.base import load_base, save_base
+
+    texts = list(dict.fromkeys(post.text for export in exports for post in open_export(export)))
+    encoder, tokenizer = load_base(base)
+    losses = pretrain(encoder, tokenizer, texts, AdaptSettings(epochs=epochs, seed=seed))
+    save_base(out, encoder, tokenizer)
+    click.echo(f"{out}: {len(texts)} posts, loss per epoch {', '.join(f'{x:.3f}' for x in losses)}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@lawful_option
+def calibrate(folder: Path, out: Path, lawful: Path | None) -> None:
+    """Calibrate the release in FOLDER anew, and set its thresholds; a new release goes to OUT."""
+    from models.release import load_release
+    from training.recipe import recalibrate
+
+    made = recalibrate(load_release(folder, allow_refused=True), out, lawful=lawful)
+    for label, row in made.record["thresholds"].items():
+        urgent = "refused" if row["urgent"] is None else row["urgent"]
+        click.echo(f"{label}: review from {row['review']}, urgent {urgent}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("CARD.md"))
+def card(folder: Path, output: Path) -> None:
+    """Write the model card of the release in FOLDER from its record."""
+    from models.release import load_release
+    from training.card import write_card
+
+    write_card(output, load_release(folder, allow_refused=True).record)
+    click.echo(f"{output} written")
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--base", default=DEFAULT_BASE, show_default=True, help="Hub id or local folder.")
+@click.option("--pieces", default=DEFAULT_PIECES, show_default=True, help="Vocabulary to keep.")
+def base(out: Path, base: str, pieces: int) -> None:
+    """Trim a base's vocabulary to our languages and write it to OUT, to be given as --base."""
+    from training.base import load_base, save_base, trim
+    from training.data import in_split, read_corpus
+    from training.recipe import piece_texts
+
+    encoder, tokenizer = load_base(base)
+    before = tokenizer.get_vocab_size()
+    encoder, tokenizer = trim(
+        encoder, tokenizer, piece_texts(in_split(read_corpus(), "train")), pieces
+    )
+    save_base(out, encoder, tokenizer)
+    click.echo(f"{out}: {tokenizer.get_vocab_size()} of {before} pieces kept")
+
+
+@main.command("compare")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def compare_command(old: Path, new: Path) -> None:
+    """Say whether the release in NEW is better, equal or worse than the one in OLD."""
+    from models.engines import load_engine
+    from models.release import load_release
+    from models.scorer import ReleaseScorer
+    from training.compare import compare
+    from training.data import in_split, read_corpus
+
+    scorers = []
+    for folder in (old, new):
+        loaded = load_release(folder, allow_refused=True)
+        scorers.append(ReleaseScorer(loaded, load_engine(loaded.model_path)))
+    for line in compare(*scorers, in_split(read_corpus(), "test")).sentences():
+        click.echo(line)
+
+
+@main.command("finetune")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--data", required=True, help="A mapping of ours by name, or your .toml file.")
+@click.option(
+    "--file", "files", multiple=True, type=click.Path(path_type=Path), help="Default: from the hub."
+)
+@click.option("--label", required=True, help="The one label to learn.")
+@click.option("--base", default=DEFAULT_BASE, show_default=True, help="Hub id or local folder.")
+@click.option("--epochs", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=1, help="Seeds; mean and deviation shown.")
+@click.option("--seed", default=0, show_default=True)
+def finetune_command(
+    out: Path,
+    data: str,
+    files: tuple[Path, ...],
+    label: str,
+    base: str,
+    epochs: int,
+    runs: int,
+    seed: int,
+) -> None:
+    """Fine-tune on one label of a mapped set; macro-F1 on its test beside the linear baseline."""
+    from dataclasses import replace
+
+    from training.mapping import load_mapped, read_mapping
+    from training.public import SETTINGS, prove
+
+    posts = load_mapped(read_mapping(data), files)
+    settings = replace(SETTINGS, epochs=epochs, seed=seed)
+    figures = prove(posts, label, out, base=base, settings=settings, runs=runs)
+    spread = "" if figures["deviation"] is None else f" ± {figures['deviation']}"
+    click.echo(
+        f"macro-F1 {figures['mean']}{spread} on {figures['posts']['test']} test posts; "
+        f"linear {figures['linear_macro_f1']}"
+    )
+
+
+@main.command("retrain")
+@click.option(
+    "--labels",
+    "paths",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Reviewers' labels, JSONL; may be given again.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("retrained"))
+@click.option("--release", type=click.Path(path_type=Path), help="Parent; default: the shipped one")
+@lawful_option
+@click.option("--epochs", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def retrain_command(
+    paths: tuple[Path, ...],
+    output: Path,
+    release: Path | None,
+    lawful: Path | None,
+    epochs: int,
+    seed: int,
+) -> None:
+    """Learn from reviewers' labels and say whether the new release beats the serving one."""
+    from dataclasses import replace
+
+    from models.release import load_release
+    from training.retrain import SETTINGS, read_reviews, retrain
+
+    errors: list[str] = []
+    reviews = read_reviews(paths, lambda error: errors.append(str(error)))
+    for error in errors:
+        click.echo(f"left out: {error}", err=True)
+    click.echo(f"{len(reviews)} rows read, {len(errors)} left out", err=True)
+    done = retrain(
+        reviews,
+        output,
+        parent=load_release(release),
+        lawful=lawful,
+        settings=replace(SETTINGS, epochs=epochs, seed=seed),
+    )
+    for line in done.comparison.sentences():
+        click.echo(line)
+    if done.release.record["refused"]:
+        click.echo(f"{output} is marked refused and will not be loaded; keep the serving release")
+    else:
+        click.echo(f"serve it with --release {output}")
 
 
 @main.group()
@@ -72,13 +313,32 @@ def corpus() -> None:
 
 @corpus.command()
 def check() -> None:
-    """Read every corpus row, naming the first bad one by line and field, and count them."""
-    from training.data import in_split, label_counts, read_corpus
+    """Read every corpus row, naming the first bad one by line and field, and count them.
+
+    Fails where a near-duplicate straddles two splits.
+    """
+    from training.data import SPLITS, in_split, label_counts, read_corpus
+    from training.merge import split_posts
 
     posts = read_corpus()
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         part = in_split(posts, split)
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(part).items())
         click.echo(
             f"{split}: {len(part)} posts, {len({p.family for p in part})} families; {counts}"
         )
+    answers: dict[str, set[bool]] = {}
+    for post in posts:
+        answers.setdefault(post.family, set()).add(bool(post.labels))
+    paired = sum(len(answers[post.family]) == 2 for post in posts) / len(posts)
+    filled = sum(post.source == "template" for post in posts) / len(posts)
+    click.echo(
+        f"all: {len(posts)} posts, {paired:.0%} in minimal pairs, {filled:.0%} from templates"
+    )
+    for split, part in split_posts(posts).items():
+        by_family = {post.id for post in in_split(posts, split)}
+        if moved := [post.id for post in part if post.id not in by_family]:
+            raise TrainingError(
+                f"corpus: '{moved[0]}' nearly repeats a post of another split; "
+                "give both one family, or drop one"
+            )

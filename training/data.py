@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from training.errors import TrainingError
 
 CORPUS = Path(__file__).parent / "corpus"
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHARES: tuple[tuple[Split, float], ...] = (("test", 0.20), ("validation", 0.20), ("train", 0.60))
 
 
@@ -46,11 +47,13 @@ def in_split(posts: Iterable[LabelledPost], split: Split) -> list[LabelledPost]:
     return [post for post in posts if split_of(post.family) == split]
 
 
-def targets(posts: Sequence[LabelledPost]) -> npt.NDArray[np.float32]:
+def targets(
+    posts: Sequence[LabelledPost], outputs: Sequence[str] = OUTPUTS
+) -> npt.NDArray[np.float32]:
     """Answers of shape (n_posts, n_outputs): 1 yes, 0 no, NaN unknown."""
     values = {True: 1.0, False: 0.0, None: np.nan}
-    rows = [[values[_answer(post, output)] for output in OUTPUTS] for post in posts]
-    return np.array(rows, dtype=np.float32).reshape(len(posts), len(OUTPUTS))
+    rows = [[values[_answer(post, output)] for output in outputs] for post in posts]
+    return np.array(rows, dtype=np.float32).reshape(len(posts), len(outputs))
 
 
 def _answer(post: LabelledPost, output: str) -> bool | None:
@@ -101,6 +104,9 @@ LAWFUL_SOURCES = (
 )
 
 
+LAWFUL_PER_SOURCE = 400
+"""Lawful posts of each public set to train on."""
+
 LawfulPart = Literal["train", "threshold", "evaluation"]
 
 
@@ -117,7 +123,7 @@ def read_lawful(
         path = folder / f"{source.name}.jsonl.gz"
         if not path.exists():
             continue
-        posts = _lawful_posts(path, source, held_out=part == "evaluation")
+        posts = list(lawful_posts(path, source, held_out=part == "evaluation"))
         if part != "evaluation":
             order = np.random.default_rng(seed).permutation(len(posts))
             chosen = order[:per_source] if part == "train" else order[per_source:]
@@ -126,19 +132,19 @@ def read_lawful(
     return found
 
 
-def _lawful_posts(path: Path, source: LawfulSource, *, held_out: bool) -> list[LabelledPost]:
-    contexts = frozenset({source.context} if source.context else ())
+def lawful_posts(
+    path: Path, source: LawfulSource | None, *, held_out: bool
+) -> Iterator[LabelledPost]:
+    """The held-out or the other posts of a lawful set; without ``source`` none is trained on."""
+    contexts = frozenset({source.context} if source and source.context else ())
     unknown = frozenset(CONTEXT_IDS) - contexts
-    posts = []
+    name = path.name.split(".")[0]
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             row = json.loads(line)
-            if source.keep(row) is not held_out:
-                name = f"{source.name}:{number}"
-                posts.append(
-                    LabelledPost(name, row["text"], frozenset(), contexts, unknown, family=name)
-                )
-    return posts
+            if (source is not None and source.keep(row)) is not held_out:
+                key = f"{name}:{number}"
+                yield LabelledPost(key, row["text"], frozenset(), contexts, unknown, family=key)
 
 
 def label_counts(posts: Iterable[LabelledPost]) -> dict[str, int]:

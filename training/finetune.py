@@ -22,8 +22,12 @@ from models.release import OUTPUTS
 from screening.labelled import LabelledPost
 from screening.policy import SCREENED
 from screening.text import normalise_text
-from training.augment import augment
+from training.augment import augment, surround
 from training.data import targets
+from training.errors import TrainingError
+
+SURROUND_LENGTH = 200
+"""Characters of the longest lawful post that another is surrounded with."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Hyperparameters:
     """Everything that decides a run; saved in the release."""
 
     epochs: int = 10
+    patience: int = 4
     batch_size: int = 32
     learning_rate: float = 2e-4
     head_learning_rate: float = 1e-3
@@ -39,9 +44,11 @@ class Hyperparameters:
     max_tokens: int = 256
     dropout: float = 0.1
     augment_rate: float = 0.25
+    surround_rate: float = 0.15
     max_positive_weight: float = 4.0
+    teacher_weight: float = 0.5
     freeze_embeddings: bool = True
-    frozen_layers: int = 4
+    frozen_layers: int = 0
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 0
 
@@ -53,18 +60,35 @@ def finetune(
     validation: Sequence[LabelledPost],
     settings: Hyperparameters,
     *,
+    outputs: Sequence[str] = OUTPUTS,
+    watched: Sequence[str] = SCREENED,
+    teacher: Network | None = None,
     checkpoint: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train ``network`` in place and keep the epoch best on ``validation``.
 
-    With ``checkpoint``, the state after each epoch is written there and an interrupted run goes
-    on from it. Returns one row of loss and mean validation PR-AUC per epoch.
+    ``outputs`` are the answers it learns, unknown ones masked; an epoch is judged by the mean
+    PR-AUC of the ``watched`` ones, and the run stops after ``settings.patience`` epochs without a
+    better one. With ``teacher``, ``settings.teacher_weight`` of the loss is the squared distance
+    to its logits (Hinton et al. 2015, "Distilling the Knowledge"). With ``checkpoint``, the state
+    after each epoch is written there and an interrupted run goes on from it bit for bit. Returns
+    loss and that PR-AUC per epoch.
     """
+    positions = network.encoder.config.max_position_embeddings
+    if settings.max_tokens > positions:
+        raise TrainingError(
+            f"max_tokens {settings.max_tokens} is more than the encoder's {positions} positions; "
+            f"give --max-tokens {positions}"
+        )
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
+    if teacher is not None:
+        teacher.to(device).eval()
     _freeze(network, settings)
-    answers = targets(train)
+    answers, expected = targets(train, outputs), targets(validation, outputs)
+    columns = [list(outputs).index(label) for label in watched]
+    lawful = [post.text for post in train if not post.labels and len(post.text) < SURROUND_LENGTH]
     positive_weight = _positive_weight(answers, settings.max_positive_weight).to(device)
     optimizer = torch.optim.AdamW(_parameter_groups(network, settings), fused=True)
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
@@ -76,17 +100,30 @@ def finetune(
         run.load(checkpoint)
     with Progress(transient=True) as progress:
         for epoch in range(len(run.history), settings.epochs):
+            if run.epochs_since_best >= settings.patience:
+                break
             task = progress.add_task(f"epoch {epoch + 1}/{settings.epochs}", total=len(train))
             rng = random.Random(f"{settings.seed}:{epoch}")
             torch.manual_seed(settings.seed * 1000 + epoch)
             network.train()
             losses = []
             for rows in _batches([len(post.text) for post in train], settings.batch_size, rng):
-                texts = [augment(train[row].text, rng, settings.augment_rate) for row in rows]
+                texts = [
+                    augment(
+                        surround(train[row].text, lawful, rng, settings.surround_rate),
+                        rng,
+                        settings.augment_rate,
+                    )
+                    for row in rows
+                ]
+                tokens = encode(tokenizer, texts, settings.max_tokens, device)
                 with _autocast(device, settings.precision):
-                    logits = network(*encode(tokenizer, texts, settings.max_tokens, device))
+                    logits = network(*tokens)
                 wanted = torch.from_numpy(answers[rows]).to(device)
                 loss = masked_loss(logits, wanted, positive_weight)
+                if teacher is not None:
+                    distance = _distance(teacher, tokens, logits)
+                    loss = torch.lerp(loss, distance, settings.teacher_weight)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
@@ -95,7 +132,7 @@ def finetune(
                 losses.append(loss.item())
                 progress.advance(task, len(rows))
             score = mean_average_precision(
-                targets(validation), predict(network, tokenizer, validation, settings)
+                expected, predict(network, tokenizer, validation, settings), columns
             )
             run.end_epoch(float(np.mean(losses)), score)
             progress.console.print(
@@ -123,6 +160,11 @@ class _Run:
         if score > max((row["pr_auc"] for row in self.history), default=-1.0):
             self.best = copy.deepcopy(self.network.state_dict())
         self.history.append({"loss": loss, "pr_auc": score})
+
+    @property
+    def epochs_since_best(self) -> int:
+        scores = [row["pr_auc"] for row in self.history]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
     def save(self, path: Path) -> None:
         scratch = path.with_suffix(".partial")
@@ -162,6 +204,14 @@ def encode(
     return ids, (torch.arange(longest, device=device) < lengths[:, None]).long()
 
 
+def _distance(
+    teacher: Network, tokens: tuple[torch.Tensor, torch.Tensor], logits: torch.Tensor
+) -> torch.Tensor:
+    with torch.no_grad():
+        wished = teacher(*tokens)
+    return torch.nn.functional.mse_loss(logits.float(), wished.float())
+
+
 @torch.no_grad()
 def predict(
     network: Network,
@@ -175,7 +225,7 @@ def predict(
     network.eval()
     device = next(network.parameters()).device
     order = np.argsort([len(post.text) for post in posts], kind="stable")
-    logits = np.zeros((len(posts), len(OUTPUTS)), np.float32)
+    logits = np.zeros((len(posts), network.head.out_features), np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         texts = [posts[row].text for row in rows]
@@ -186,11 +236,14 @@ def predict(
 
 
 def mean_average_precision(
-    y_true: npt.NDArray[np.float32], y_score: npt.NDArray[np.float32]
+    y_true: npt.NDArray[np.float32], y_score: npt.NDArray[np.float32], columns: Sequence[int]
 ) -> float:
-    """Mean PR-AUC over the screened outputs (terrorism, radicalism)."""
-    columns = [OUTPUTS.index(label) for label in SCREENED]
-    return float(np.mean([average_precision_score(y_true[:, c], y_score[:, c]) for c in columns]))
+    """Mean PR-AUC over ``columns``, unknown answers left out."""
+    scores = []
+    for column in columns:
+        known = ~np.isnan(y_true[:, column])
+        scores.append(average_precision_score(y_true[known, column], y_score[known, column]))
+    return float(np.mean(scores))
 
 
 def settings_record(settings: Hyperparameters) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from training.data import targets
 
 
 def linear_probabilities(
-    train: Sequence[LabelledPost], test: Sequence[LabelledPost]
+    train: Sequence[LabelledPost],
+    test: Sequence[LabelledPost],
+    *,
+    outputs: Sequence[str] = OUTPUTS,
 ) -> npt.NDArray[np.floating[Any]]:
     """Probabilities of shape (n_test, n_outputs) of a baseline fitted on ``train``.
 
@@ -30,9 +33,9 @@ def linear_probabilities(
     )
     known = features.fit_transform([normalise_text(post.text) for post in train])
     asked = features.transform([normalise_text(post.text) for post in test])
-    answers = targets(train)
+    answers = targets(train, outputs)
     columns = []
-    for column in range(len(OUTPUTS)):
+    for column in range(len(outputs)):
         rows = ~np.isnan(answers[:, column])
         model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
         model.fit(known[rows], answers[rows, column])

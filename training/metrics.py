@@ -45,6 +45,20 @@ def calibration_error(y_true: Floats, y_prob: Floats, bins: int = 10) -> float:
     return float(sum(gaps))
 
 
+def reliability(y_true: Floats, y_prob: Floats, bins: int = 10) -> list[dict[str, Any]]:
+    """Points of a reliability plot: mean probability and share of positives per filled bin."""
+    index = np.minimum((y_prob * bins).astype(int), bins - 1)
+    return [
+        {
+            "posts": int((index == b).sum()),
+            "probability": round(float(y_prob[index == b].mean()), 4),
+            "positives": round(float(y_true[index == b].mean()), 4),
+        }
+        for b in range(bins)
+        if (index == b).any()
+    ]
+
+
 def interval(
     metric: Metric, y_true: Floats, y_score: Floats, families: Sequence[str], seed: int = 0
 ) -> tuple[float, float]:
@@ -62,15 +76,19 @@ def interval(
 
 
 def report(y_true: Floats, y_prob: Floats, families: Sequence[str]) -> dict[str, Any]:
-    """PR-AUC and recall at 90 % precision of every label; intervals for the screened ones."""
+    """PR-AUC and recall at precision 0.90, 0.95 and 0.99 of every label; intervals for the
+    screened ones. Unknown answers (NaN) are left out."""
     rows: dict[str, Any] = {}
     for label in (*SCREENED, *(label for label in LABEL_IDS if label not in SCREENED)):
-        truth, prob = (values[:, OUTPUTS.index(label)] for values in (y_true, y_prob))
+        column = OUTPUTS.index(label)
+        known = ~np.isnan(y_true[:, column])
+        truth, prob = y_true[known, column], y_prob[known, column]
         rows[label] = {"posts": len(truth), "positives": int(truth.sum())}
         for name, metric in _METRICS.items():
             rows[label][name] = round(metric(truth, prob), 4)
             if label in SCREENED:
-                low, high = interval(metric, truth, prob, families)
+                at = [family for family, is_known in zip(families, known, strict=True) if is_known]
+                low, high = interval(metric, truth, prob, at)
                 rows[label][f"{name}_interval"] = [round(low, 4), round(high, 4)]
         rows[label]["calibration_error"] = round(calibration_error(truth, prob), 4)
     return rows
@@ -79,4 +97,6 @@ def report(y_true: Floats, y_prob: Floats, families: Sequence[str]) -> dict[str,
 _METRICS: dict[str, Metric] = {
     "pr_auc": pr_auc,
     "recall_at_precision_90": lambda truth, prob: recall_at_precision(truth, prob, 0.90),
+    "recall_at_precision_95": lambda truth, prob: recall_at_precision(truth, prob, 0.95),
+    "recall_at_precision_99": lambda truth, prob: recall_at_precision(truth, prob, 0.99),
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
 
 from models.engines import load_engine
-from models.network import Network
+from models.network import Network, read_network, shortened
 from models.release import (
     CARD_FILE,
     CHECKED_FILES,
@@ -34,26 +37,34 @@ from training.base import DEFAULT_BASE, DEFAULT_PIECES, load_base, trim
 from training.calibrate import fit_calibration, fit_thresholds
 from training.card import write_card
 from training.data import (
+    LAWFUL_PER_SOURCE,
+    SPLITS,
     LawfulPart,
+    Split,
     fingerprint,
-    in_split,
     label_counts,
     read_corpus,
     read_lawful,
     targets,
 )
 from training.errors import TrainingError
+from training.evaluate import evaluate, screened_probabilities
 from training.export import export_onnx
 from training.finetune import Hyperparameters, finetune, settings_record
 from training.linear import linear_probabilities
-from training.metrics import report
+from training.merge import merged, split_posts
 from training.vocabulary import WeightedText, wordfreq_texts
+
+TRAINED_FILE = "trained.json"
+"""Marks a folder whose weights are done: an interrupted run goes on with calibration."""
+
+BASE_LICENCES = {DEFAULT_BASE: "MIT"}
 
 CORPUS_WEIGHT = 3.0
 """Weight of a post against a wordfreq word of one per million, when pieces are counted."""
 
 Floats = npt.NDArray[np.floating[Any]]
-LawfulPosts = dict[str, list[LabelledPost]]
+Parts = Mapping[Split, Sequence[LabelledPost]]
 
 
 @dataclass(frozen=True)
@@ -62,14 +73,21 @@ class Recipe:
 
     ``lawful`` is a folder with the public lawful sets of ``training.data.LAWFUL_SOURCES``; without
     it the model learns from the authored corpus alone and refuses the urgent band sooner.
+    ``base_name`` is the hub id of a base that lies in a local folder. ``reviews`` are people's
+    labels, merged with the corpus. ``parent`` is a release to go on from, in place of ``base``;
+    with ``student_layers`` a student of that many of its layers is distilled from it.
     """
 
     release_id: str
     out: Path
     base: str = DEFAULT_BASE
+    base_name: str | None = None
     pieces: int = DEFAULT_PIECES
     lawful: Path | None = None
-    lawful_per_source: int = 150
+    lawful_per_source: int = LAWFUL_PER_SOURCE
+    reviews: tuple[LabelledPost, ...] = ()
+    parent: Release | None = None
+    student_layers: int | None = None
     settings: Hyperparameters = field(default_factory=Hyperparameters)
 
 
@@ -86,89 +104,123 @@ def build_release(recipe: Recipe) -> Release:
     if (recipe.out / "release.json").exists():
         raise TrainingError(f"{recipe.out} holds a release already; releases are never edited")
     recipe.out.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    corpus = read_corpus()
-    train, validation = in_split(corpus, "train"), in_split(corpus, "validation")
-    lawful = _lawful(recipe, "train")
-    history = _train(recipe, train + _flat(lawful), validation, corpus)
-    scorer = _scorer(recipe)
-    calibration = fit_calibration(_logits(scorer, validation), targets(validation))
-    thresholds = fit_thresholds(
-        targets(validation),
-        calibration.probabilities(_logits(scorer, validation)),
-        calibration.probabilities(_logits(scorer, _flat(_lawful(recipe, "threshold")))),
-    )
-    record = {
-        **_draft_record(recipe, calibration, thresholds),
-        "training": {
-            **settings_record(recipe.settings),
-            "history": history,
-            "minutes": round((time.monotonic() - started) / 60, 1),
-        },
-        "data": _data_record(corpus, lawful),
-        "metrics": _metrics(recipe, scorer, calibration, thresholds, corpus),
-    }
+    parts = read_parts(recipe.reviews)
+    if not (recipe.out / TRAINED_FILE).exists():
+        _train(recipe, parts)
+    trained = json.loads((recipe.out / TRAINED_FILE).read_text("utf-8"))
+    release = _calibrated(recipe, parts["validation"], trained)
+    record = {**release.record, "metrics": _metrics(recipe, release, parts)}
     write_card(recipe.out / CARD_FILE, record)
     write_record(recipe.out, record, [*CHECKED_FILES, CARD_FILE])
+    (recipe.out / TRAINED_FILE).unlink()
     return load_release(recipe.out)
 
 
-def _train(
-    recipe: Recipe,
-    train: Sequence[LabelledPost],
-    validation: Sequence[LabelledPost],
-    corpus: Sequence[LabelledPost],
-) -> list[dict[str, float]]:
+def recalibrate(release: Release, out: Path, *, lawful: Path | None = None) -> Release:
+    """The weights of ``release`` with calibration, thresholds and figures made anew in ``out``.
+
+    Raises
+    ------
+    TrainingError
+        The output folder holds a release already.
+    """
+    if (out / "release.json").exists():
+        raise TrainingError(f"{out} holds a release already; releases are never edited")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in CHECKED_FILES:
+        shutil.copyfile(release.folder / name, out / name)
+    origin = {key: release.record[key] for key in ("base", "training", "data")}
+    (out / TRAINED_FILE).write_text(json.dumps(origin), "utf-8")
+    settings = Hyperparameters(max_tokens=release.max_tokens)
+    return build_release(Recipe(out.name, out, lawful=lawful, settings=settings))
+
+
+def read_parts(reviews: Sequence[LabelledPost] = ()) -> dict[Split, list[LabelledPost]]:
+    """The corpus and people's labels, by split."""
+    return split_posts(merged(read_corpus(), reviews))
+
+
+def _train(recipe: Recipe, parts: Parts) -> None:
+    """Fine-tune and export; ``TRAINED_FILE``, written last, says what the weights came from."""
+    started = time.monotonic()
     torch.manual_seed(recipe.settings.seed)
-    encoder, tokenizer = load_base(recipe.base)
-    encoder, tokenizer = trim(encoder, tokenizer, _texts(train, corpus), recipe.pieces)
-    network = Network(encoder, len(OUTPUTS), dropout=recipe.settings.dropout)
+    lawful = _lawful(recipe, "train")
+    train = [*parts["train"], *_flat(lawful)]
+    network, tokenizer, base = _start(recipe, train)
+    teacher = None
+    if recipe.student_layers is not None:
+        teacher, network = network, shortened(network, recipe.student_layers)
     checkpoint = recipe.out / "checkpoint.pt"
     history = finetune(
-        network, tokenizer, train, validation, recipe.settings, checkpoint=checkpoint
+        network,
+        tokenizer,
+        train,
+        parts["validation"],
+        recipe.settings,
+        teacher=teacher,
+        checkpoint=checkpoint,
     )
     export_onnx(network, recipe.out / MODEL_FILE)
     tokenizer.save(str(recipe.out / TOKENIZER_FILE))
+    minutes = round((time.monotonic() - started) / 60, 1)
+    trained = {
+        "base": base,
+        "training": {**settings_record(recipe.settings), "history": history, "minutes": minutes},
+        "data": {
+            "fingerprint": fingerprint(train),
+            "reviews": len(recipe.reviews),
+            "lawful_train": {name: len(posts) for name, posts in lawful.items()},
+            **{split: _counts(parts[split]) for split in SPLITS},
+        },
+    }
+    (recipe.out / TRAINED_FILE).write_text(json.dumps(trained), "utf-8")
     checkpoint.unlink()
-    return history
 
 
-def _texts(*groups: Iterable[LabelledPost]) -> Iterable[WeightedText]:
-    """What pieces are counted over: word frequencies, the corpus and the lawful sets."""
-    yield from wordfreq_texts()
-    for posts in groups:
-        for post in posts:
-            yield WeightedText(post.text, CORPUS_WEIGHT)
+def _start(
+    recipe: Recipe, train: Sequence[LabelledPost]
+) -> tuple[Network, Tokenizer, dict[str, Any]]:
+    """Network, tokenizer and their origin: the parent release's, or the base's, trimmed."""
+    if recipe.parent is not None:
+        network = read_network(recipe.parent.model_path, dropout=recipe.settings.dropout)
+        tokenizer = Tokenizer.from_file(str(recipe.parent.tokenizer_path))
+        return network, tokenizer, {**recipe.parent.record["base"], "parent": recipe.parent.id}
+    encoder, tokenizer = load_base(recipe.base)
+    encoder, tokenizer = trim(encoder, tokenizer, piece_texts(train), recipe.pieces)
+    network = Network(encoder, len(OUTPUTS), dropout=recipe.settings.dropout)
+    is_local = Path(recipe.base).exists()
+    name = recipe.base_name or (Path(recipe.base).name if is_local else recipe.base)
+    licence = BASE_LICENCES.get(name, "as its publisher states")
+    return network, tokenizer, {"name": name, "pieces": recipe.pieces, "licence": licence}
 
 
-def _scorer(recipe: Recipe) -> ReleaseScorer:
-    """The exported model behind a draft record whose calibration changes nothing."""
+def _calibrated(
+    recipe: Recipe, validation: Sequence[LabelledPost], trained: Mapping[str, Any]
+) -> Release:
+    """The exported weights with calibration, then thresholds on calibrated scores."""
+    texts = [post.text for post in validation]
+    lawful = [post.text for post in _flat(_lawful(recipe, "threshold"))]
     ones = Calibration(OUTPUTS, (1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
-    thresholds = {label: {"review": 0.5, "urgent": None} for label in SCREENED}
-    write_record(recipe.out, _draft_record(recipe, ones, thresholds), CHECKED_FILES)
-    draft = load_release(recipe.out)
-    (recipe.out / "release.json").unlink()
-    return ReleaseScorer(draft, load_engine(draft.model_path))
+    open_bands = {label: {"review": 1.0, "urgent": None} for label in SCREENED}
+    draft = _written(recipe, trained, ones, open_bands)
+    calibration = fit_calibration(_scorer(draft).logits(texts), targets(validation))
+    scorer = _scorer(_written(recipe, trained, calibration, open_bands))
+    thresholds = fit_thresholds(
+        targets(validation, SCREENED),
+        screened_probabilities(scorer.score(texts)),
+        screened_probabilities(scorer.score(lawful)),
+    )
+    return _written(recipe, trained, calibration, thresholds)
 
 
-def _logits(scorer: ReleaseScorer, posts: Sequence[LabelledPost]) -> Floats:
-    return scorer.logits([post.text for post in posts])
-
-
-def _lawful(recipe: Recipe, part: LawfulPart) -> LawfulPosts:
-    if recipe.lawful is None:
-        return {}
-    return read_lawful(recipe.lawful, part, per_source=recipe.lawful_per_source)
-
-
-def _flat(lawful: LawfulPosts) -> list[LabelledPost]:
-    return [post for posts in lawful.values() for post in posts]
-
-
-def _draft_record(
-    recipe: Recipe, calibration: Calibration, thresholds: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    return {
+def _written(
+    recipe: Recipe,
+    trained: Mapping[str, Any],
+    calibration: Calibration,
+    thresholds: Mapping[str, Mapping[str, Any]],
+) -> Release:
+    """The release as far as it is known; its record leaves the folder until all is."""
+    record = {
         "id": recipe.release_id,
         "created": datetime.now(UTC).date().isoformat(),
         "taxonomy": TAXONOMY_VERSION,
@@ -177,62 +229,46 @@ def _draft_record(
         "max_tokens": recipe.settings.max_tokens,
         "calibration": calibration.to_json(),
         "thresholds": {label: dict(values) for label, values in thresholds.items()},
-        "base": {"name": DEFAULT_BASE, "pieces": recipe.pieces, "licence": "MIT"},
+        **trained,
     }
+    write_record(recipe.out, record, CHECKED_FILES)
+    release = load_release(recipe.out)
+    (recipe.out / "release.json").unlink()
+    return replace(release, record=record)
 
 
-def _data_record(corpus: Sequence[LabelledPost], lawful: LawfulPosts) -> dict[str, Any]:
-    splits = ("train", "validation", "test")
+def _scorer(release: Release) -> ReleaseScorer:
+    return ReleaseScorer(release, load_engine(release.model_path))
+
+
+def _metrics(recipe: Recipe, release: Release, parts: Parts) -> dict[str, Any]:
+    """Quality on posts never seen, and the linear baseline's on the same."""
+    train = [*parts["train"], *_flat(_lawful(recipe, "train"))]
+    baseline = linear_probabilities(train, parts["test"])
+    figures = evaluate(_scorer(release), parts["test"], lawful=recipe.lawful, baseline=baseline)
+    return {**figures, "linear_train_posts": len(train)}
+
+
+def piece_texts(posts: Iterable[LabelledPost]) -> Iterable[WeightedText]:
+    """What pieces are counted over: word frequencies and the posts to learn from."""
+    yield from wordfreq_texts()
+    for post in posts:
+        yield WeightedText(post.text, CORPUS_WEIGHT)
+
+
+def _lawful(recipe: Recipe, part: LawfulPart) -> dict[str, list[LabelledPost]]:
+    if recipe.lawful is None:
+        return {}
+    return read_lawful(recipe.lawful, part, per_source=recipe.lawful_per_source)
+
+
+def _flat(lawful: Mapping[str, Sequence[LabelledPost]]) -> list[LabelledPost]:
+    return [post for posts in lawful.values() for post in posts]
+
+
+def _counts(posts: Sequence[LabelledPost]) -> dict[str, int]:
     return {
-        "fingerprint": fingerprint([*corpus, *_flat(lawful)]),
-        "corpus": {
-            split: {"posts": len(posts), "families": len({p.family for p in posts})}
-            | label_counts(posts)
-            for split in splits
-            for posts in [in_split(corpus, split)]
-        },
-        "lawful_train": {name: len(posts) for name, posts in lawful.items()},
-    }
-
-
-def _metrics(
-    recipe: Recipe,
-    scorer: ReleaseScorer,
-    calibration: Calibration,
-    thresholds: Mapping[str, Mapping[str, Any]],
-    corpus: Sequence[LabelledPost],
-) -> dict[str, Any]:
-    """Quality on posts never seen: the corpus's test split, and lawful posts held out."""
-    test = in_split(corpus, "test")
-    families = [post.family for post in test]
-    baseline = linear_probabilities(
-        in_split(corpus, "train") + _flat(_lawful(recipe, "train")), test
-    )
-    probabilities = calibration.probabilities(_logits(scorer, test))
-    return {
-        "split": "authored test split, by minimal-pair family",
-        "transformer": report(targets(test), probabilities, families),
-        "linear": report(targets(test), baseline, families),
-        "lawful": {
-            name: _lawful_rates(calibration.probabilities(_logits(scorer, posts)), thresholds)
-            for name, posts in _lawful(recipe, "evaluation").items()
-        },
-    }
-
-
-def _lawful_rates(
-    probabilities: Floats, thresholds: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Held-out lawful posts of one set that reach a band: counts, and per 10,000."""
-    reached = {}
-    for band in ("review", "urgent"):
-        flags = np.zeros(len(probabilities), bool)
-        for label in SCREENED:
-            if (threshold := thresholds[label][band]) is not None:
-                flags |= probabilities[:, OUTPUTS.index(label)] >= threshold
-        reached[band] = int(flags.sum())
-    return {
-        "posts": len(probabilities),
-        **reached,
-        **{f"{b}_per_10000": round(1e4 * n / len(probabilities), 1) for b, n in reached.items()},
+        "posts": len(posts),
+        "families": len({post.family for post in posts}),
+        **label_counts(posts),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from models.release import OUTPUTS
 from screening.errors import ReadError
-from screening.labelled import LabelledPost, read_labelled
+from screening.labelled import LabelledPost, read_labelled, to_json
 from training.augment import TRICKS, augment
 from training.data import (
     fingerprint,
@@ -48,13 +48,40 @@ def test_a_labelled_post_is_read_with_every_field(tmp_path: Path) -> None:
         ("[]", "c.jsonl:2: field 'text'"),
         ('{"text": "x", "labels": "threat"}', "c.jsonl:2: field 'labels' must be a list"),
         ('{"text": "x", "labels": ["teror"]}', "c.jsonl:2: field 'labels' has unknown id 'teror'"),
+        ('{"text": "x"}', "c.jsonl:2: field 'labels' is missing"),
+        ('{"text": "x", "labels": {"teror": "yes"}}', "field 'labels' has unknown id 'teror'"),
+        ('{"text": "x", "labels": {"threat": true}}', "field 'labels.threat' must be one of yes"),
+        ('{"text": "x", "labels": [], "confidence": 7}', "'confidence' must be a number from 0"),
     ],
 )
 def test_a_bad_row_is_named_by_line_and_field(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "c.jsonl"
-    path.write_text('{"text": "baik"}\n' + line)
+    path.write_text('{"text": "baik", "labels": []}\n' + line)
     with pytest.raises(ReadError, match=message):
         list(read_labelled(path))
+
+
+def test_a_reviewer_s_answers_are_yes_no_and_unknown(tmp_path: Path) -> None:
+    row = {"text": "x", "labels": {"threat": "yes", "radicalism": "no", "financing": "unknown"}}
+    (post,) = read_labelled(write(tmp_path / "c.jsonl", row))
+    assert [post.is_yes(label) for label in ("threat", "radicalism", "financing", "news")] == [
+        True, False, None, None,
+    ]  # fmt: skip
+
+
+def test_bad_rows_are_handed_over_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"text": "baik", "labels": []}\n{\n\n{"text": "lagi", "labels": []}\n')
+    errors: list[ReadError] = []
+    posts = list(read_labelled(path, on_error=errors.append))
+    assert [post.text for post in posts] == ["baik", "lagi"]
+    assert [str(error).split(":")[1] for error in errors] == ["2"]
+
+
+def test_a_labelled_post_survives_writing_and_reading(tmp_path: Path) -> None:
+    for post in read_corpus()[:50]:
+        (again,) = read_labelled(write(tmp_path / "c.jsonl", to_json(post)))
+        assert again == post
 
 
 def test_targets_are_yes_no_and_unknown() -> None:
@@ -138,7 +165,7 @@ def test_lawful_parts_do_not_overlap_and_later_news_is_held_out(tmp_path: Path) 
 def test_a_trick_changes_some_text_and_is_repeatable(trick: str) -> None:
     import random
 
-    text = "Selamat pagi semuanya, semoga keluarga sehat selalu dan lancar rezekinya"
+    text = "Selamat pagi semuanya, semoga keluarga yang jauh sehat selalu dan lancar rezekinya"
     changed = TRICKS[trick](text, random.Random(1))
     assert changed != text
     assert changed == TRICKS[trick](text, random.Random(1))

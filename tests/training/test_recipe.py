@@ -13,7 +13,7 @@ from screening.labelled import LabelledPost
 from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
 from tests.training.tiny import tiny_encoder, tiny_tokenizer
 from training import recipe, vocabulary
-from training.base import save_base
+from training.base import load_base, save_base
 from training.cli import main
 
 
@@ -39,8 +39,9 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "base"
 
 
-def make(base: Path, out: Path) -> object:
+def make(base: Path, out: Path, tokens: int = 64) -> object:
     arguments = ["release", str(out), "--base", str(base), "--pieces", "60", "--epochs", "1"]
+    arguments += ["--max-tokens", str(tokens)]
     return CliRunner().invoke(main, arguments)
 
 
@@ -57,11 +58,21 @@ def test_one_command_makes_a_release_that_scores(base: Path, tmp_path: Path) -> 
     assert score.release == "mine-1"
     record = release.record
     assert record["training"]["epochs"] == 1
-    assert (
-        record["data"]["corpus"]["test"]["posts"]
-        == record["metrics"]["transformer"]["terrorism"]["posts"]
-    )
+    assert record["data"]["test"]["posts"] == record["metrics"]["transformer"]["terrorism"]["posts"]
     assert "| terrorism |" in (out / "CARD.md").read_text("utf-8")
+    again = CliRunner().invoke(main, ["calibrate", str(out), str(tmp_path / "mine-2")])
+    assert again.exit_code == 0, again.output
+    assert load_release(tmp_path / "mine-2").calibration == release.calibration
+    assert load_release(tmp_path / "mine-2").policy.thresholds == release.policy.thresholds
+    card = CliRunner().invoke(main, ["card", str(out), "-o", str(tmp_path / "card.md")])
+    assert card.exit_code == 0, card.output
+    assert (tmp_path / "card.md").read_text("utf-8") == (out / "CARD.md").read_text("utf-8")
+
+
+def test_more_tokens_than_positions_are_refused(base: Path, tmp_path: Path) -> None:
+    result = make(base, tmp_path / "out", tokens=512)
+    assert result.exit_code == 1  # type: ignore[attr-defined]
+    assert "more than the encoder's 64 positions" in result.output  # type: ignore[attr-defined]
 
 
 def test_a_label_nobody_answered_is_named(
@@ -92,5 +103,14 @@ def test_corpus_check_counts_every_split() -> None:
     result = CliRunner().invoke(main, ["corpus", "check"])
     assert result.exit_code == 0, result.output
     assert [line.split(":")[0] for line in result.output.splitlines()] == [
-        "train", "validation", "test",
+        "train", "validation", "test", "all",
     ]  # fmt: skip
+
+
+def test_a_base_is_trimmed_to_a_folder_that_is_a_base(base: Path, tmp_path: Path) -> None:
+    arguments = ["base", str(tmp_path / "small"), "--base", str(base), "--pieces", "60"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    _, tokenizer = load_base(str(tmp_path / "small"))
+    assert f"{tokenizer.get_vocab_size()} of" in result.output
+    assert tokenizer.get_vocab_size() <= 60

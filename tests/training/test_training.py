@@ -14,11 +14,13 @@ import torch
 
 from models.engines import Engine, load_engine
 from models.engines.openvino import OpenVINOEngine, fold_weights
-from models.network import Network, masked_loss, read_network
+from models.network import Network, masked_loss, read_network, shortened
 from models.release import OUTPUTS
 from models.tokens import TextEncoder
 from screening.labelled import LabelledPost
+from screening.policy import SCREENED
 from tests.training.tiny import tiny_encoder, tiny_tokenizer
+from training.adapt import AdaptSettings, adapt
 from training.calibrate import fit_calibration, review_threshold, urgent_threshold
 from training.data import targets
 from training.errors import TrainingError
@@ -26,8 +28,16 @@ from training.export import export_onnx
 from training.finetune import Hyperparameters, finetune, mean_average_precision, predict
 from training.metrics import calibration_error, interval, pr_auc, recall_at_precision
 
+NOBODY = np.array([])
 SETTINGS = Hyperparameters(
-    epochs=3, batch_size=8, learning_rate=1e-3, max_tokens=32, augment_rate=0.2, frozen_layers=0
+    epochs=3,
+    patience=9,
+    surround_rate=0.0,
+    batch_size=8,
+    learning_rate=1e-3,
+    max_tokens=32,
+    augment_rate=0.2,
+    frozen_layers=0,
 )
 
 
@@ -53,7 +63,9 @@ def test_fine_tuning_learns_and_keeps_the_best_epoch() -> None:
     history = finetune(net, tokenizer, posts(), posts(20), settings)
     assert len(history) == 6
     assert history[-1]["loss"] < history[0]["loss"]
-    kept = mean_average_precision(targets(posts(20)), predict(net, tokenizer, posts(20), settings))
+    columns = [OUTPUTS.index(label) for label in SCREENED]
+    logits = predict(net, tokenizer, posts(20), settings)
+    kept = mean_average_precision(targets(posts(20)), logits, columns)
     assert kept == max(row["pr_auc"] for row in history) > 0.85
 
 
@@ -91,6 +103,32 @@ def test_an_interrupted_run_resumes_bit_for_bit(
     finetune(again, *given, checkpoint=tmp_path / "c.pt")
     for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_student_of_half_the_layers_comes_close_to_its_teacher() -> None:
+    tokenizer, settings = tiny_tokenizer(), replace(SETTINGS, epochs=8, teacher_weight=1.0)
+    teacher = Network(tiny_encoder(layers=4), len(OUTPUTS))
+    finetune(teacher, tokenizer, posts(), posts(20), replace(SETTINGS, epochs=6))
+    student = shortened(teacher, 2)
+    assert len(student.encoder.encoder.layer) == 2
+    expected = predict(teacher, tokenizer, posts(20), settings)
+
+    def distance() -> float:
+        return float(np.square(predict(student, tokenizer, posts(20), settings) - expected).mean())
+
+    before = distance()
+    finetune(student, tokenizer, posts(), posts(20), settings, teacher=teacher)
+    assert distance() < before / 2
+
+
+def test_adapting_lowers_the_loss_and_needs_text() -> None:
+    torch.manual_seed(0)
+    encoder = tiny_encoder()
+    texts = [post.text for post in posts()]
+    losses = adapt(encoder, tiny_tokenizer(), texts, AdaptSettings(epochs=6, max_tokens=32))
+    assert losses[-1] < losses[0]
+    with pytest.raises(TrainingError, match="no text to adapt to"):
+        adapt(encoder, tiny_tokenizer(), [], AdaptSettings())
 
 
 def test_an_unknown_answer_carries_no_loss() -> None:
@@ -200,14 +238,20 @@ def test_review_keeps_the_promised_recall_of_fresh_positives() -> None:
     kept = []
     for _ in range(400):
         positives = rng.beta(5, 2, 300)
-        kept.append((rng.beta(5, 2, 500) >= review_threshold(positives)).mean())
+        kept.append((rng.beta(5, 2, 500) >= review_threshold(positives, NOBODY)).mean())
     # The mean of 400 runs is known to about 0.0004.
     assert np.mean(kept) >= 0.98 - 3 * 0.0004
 
 
 def test_review_takes_the_lowest_score_when_few_positives_allow_no_miss() -> None:
     # (20 + 1) * 0.02 = 0.42: not one may be missed.
-    assert review_threshold(np.linspace(0.3, 0.9, 20)) == 0.3
+    assert review_threshold(np.linspace(0.3, 0.9, 20), NOBODY) == 0.3
+
+
+def test_review_never_takes_more_lawful_posts_than_allowed() -> None:
+    # 98 % of these positives lie above 0.1, but so do 9 in 10 lawful posts: 0.5 % reach 0.995.
+    positives, lawful = np.linspace(0.1, 1.0, 200), np.linspace(0.0, 1.0, 10_001)
+    assert review_threshold(positives, lawful) == pytest.approx(0.995, abs=1e-4)
 
 
 def test_urgent_is_refused_when_the_data_cannot_carry_the_promise() -> None:
