@@ -149,7 +149,8 @@ def test_naming_words_that_matter_beats_naming_any(scorer: ReleaseScorer, texts:
     named, anyhow, before = [], [], []
     for text, score in zip(texts, scores, strict=True):
         words = text.split()
-        if score.terrorism < 0.7 or len(words) < 8:
+        decision = scorer.policy.decide(score)
+        if decision.band == "clear" or decision.label != "terrorism" or len(words) < 6:
             continue
         strongest = sorted(score.spans, key=lambda span: -span.weight)[:2]
         chosen = {text[span.begin : span.end] for span in strongest}
