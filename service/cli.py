@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -365,7 +365,7 @@ def _top_table(summary: ExportSummary) -> Table:
     return table
 
 
-def _author(row: Row) -> str:
+def _author(row: Mapping[str, Any]) -> str:
     return str(display_text(row["author_name"] or row["key"]))
 
 

@@ -84,7 +84,7 @@ def adapt(
                 chosen = wanted != IGNORED
                 logits = head(states[chosen]) @ embeddings.T
                 loss = torch.nn.functional.cross_entropy(logits, wanted[chosen])
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()

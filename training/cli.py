@@ -145,11 +145,14 @@ def distil(
 def adapt(out: Path, exports: tuple[Path, ...], base: str, epochs: int, seed: int) -> None:
     """Pretrain a base further on the unlabelled posts of EXPORTS; a base goes to OUT."""
     from screening.readers import open_export
+    from screening.types import ReadReport
     from training.adapt import AdaptSettings
     from training.adapt import adapt as pretrain
     from training.base import load_base, save_base
 
-    texts = list(dict.fromkeys(post.text for export in exports for post in open_export(export)))
+    report = ReadReport()
+    posts = (post for export in exports for post in open_export(export, report=report))
+    texts = list(dict.fromkeys(post.text for post in posts))
     encoder, tokenizer = load_base(base)
     losses = pretrain(encoder, tokenizer, texts, AdaptSettings(epochs=epochs, seed=seed))
     save_base(out, encoder, tokenizer)
@@ -213,11 +216,11 @@ def compare_command(old: Path, new: Path) -> None:
     from training.compare import compare
     from training.data import in_split, read_corpus
 
-    scorers = []
-    for folder in (old, new):
+    def scorer(folder: Path) -> ReleaseScorer:
         loaded = load_release(folder, allow_refused=True)
-        scorers.append(ReleaseScorer(loaded, load_engine(loaded.model_path)))
-    for line in compare(*scorers, in_split(read_corpus(), "test")).sentences():
+        return ReleaseScorer(loaded, load_engine(loaded.model_path))
+
+    for line in compare(scorer(old), scorer(new), in_split(read_corpus(), "test")).sentences():
         click.echo(line)
 
 

@@ -124,7 +124,7 @@ def finetune(
                 if teacher is not None:
                     distance = _distance(teacher, tokens, logits)
                     loss = torch.lerp(loss, distance, settings.teacher_weight)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
@@ -280,7 +280,8 @@ def _positive_weight(answers: npt.NDArray[np.float32], limit: float) -> torch.Te
 
 
 def _parameter_groups(network: Network, settings: Hyperparameters) -> list[dict[str, Any]]:
-    decayed, plain = [], []
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
     for parameter in network.encoder.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else plain).append(parameter)

@@ -66,7 +66,7 @@ def split_posts(posts: Sequence[LabelledPost]) -> dict[Split, list[LabelledPost]
 
 def fixed_split(post: LabelledPost) -> Split:
     """The split a source fixed, or the one of the post's family."""
-    return post.split if post.split in SPLITS else split_of(post.family)  # type: ignore[return-value]
+    return post.split if post.split in SPLITS else split_of(post.family)
 
 
 def _flat(post: LabelledPost) -> str:

@@ -67,9 +67,16 @@ def prove(
         encoder, tokenizer = trim(encoder, tokenizer, texts, pieces)
         network = Network(encoder, 1, dropout=settings.dropout)
         run = replace(settings, seed=seed)
-        only = {"outputs": (label,), "watched": (label,)}
-        checkpoint = out / f"checkpoint-{seed}.pt"
-        finetune(network, tokenizer, train, validation, run, checkpoint=checkpoint, **only)
+        finetune(
+            network,
+            tokenizer,
+            train,
+            validation,
+            run,
+            outputs=(label,),
+            watched=(label,),
+            checkpoint=out / f"checkpoint-{seed}.pt",
+        )
         threshold = _best_threshold(
             np.array([post.is_yes(label) for post in validation]),
             predict(network, tokenizer, validation, run)[:, 0],

@@ -170,7 +170,7 @@ def _train(recipe: Recipe, parts: Parts) -> None:
             "fingerprint": fingerprint(train),
             "reviews": len(recipe.reviews),
             "lawful_train": {name: len(posts) for name, posts in lawful.items()},
-            **{split: _counts(parts[split]) for split in SPLITS},
+            **{str(split): _counts(parts[split]) for split in SPLITS},
         },
     }
     (recipe.out / TRAINED_FILE).write_text(json.dumps(trained), "utf-8")

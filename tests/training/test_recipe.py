@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,24 @@ def test_more_tokens_than_positions_are_refused(base: Path, tmp_path: Path) -> N
     result = make(base, tmp_path / "out", tokens=512)
     assert result.exit_code == 1  # type: ignore[attr-defined]
     assert "more than the encoder's 64 positions" in result.output  # type: ignore[attr-defined]
+
+
+def test_a_base_adapted_to_an_export_is_a_base_again(base: Path, tmp_path: Path) -> None:
+    export = tmp_path / "posts.jsonl"
+    export.write_text("".join(json.dumps({"text": post.text}) + "\n" for post in corpus()), "utf-8")
+    arguments = ["adapt", str(tmp_path / "adapted"), str(export), "--base", str(base)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert f"{len({post.text for post in corpus()})} posts" in result.output
+    before, _ = load_base(str(base))
+    after, _ = load_base(str(tmp_path / "adapted"))
+    assert after.config.hidden_size == before.config.hidden_size
+    changed = [
+        name
+        for name, value in after.state_dict().items()
+        if not value.equal(before.state_dict()[name])
+    ]
+    assert changed, "adapting left every weight as it was"
 
 
 def test_a_label_nobody_answered_is_named(
