@@ -60,16 +60,19 @@ class TextEncoder:
             raise ReleaseError(f"{tokenizer_path}: not a tokenizer file ({error})") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._begin, self._end = (self._special(token) for token in ("<s>", "</s>"))
+        self._begin, self._end = self._ends(tokenizer_path)
         self._max_tokens = max_tokens
         self._stride = max(1, round((max_tokens - 2) * (1 - WINDOW_OVERLAP)))
         self._batch_tokens = batch_tokens
 
-    def _special(self, token: str) -> int:
-        number = self._tokenizer.token_to_id(token)
-        if number is None:
-            raise ReleaseError(f"tokenizer.json has no '{token}' token")
-        return int(number)
+    def _ends(self, path: Path) -> tuple[int, int]:
+        """The tokens around a text, whatever the tokenizer calls them."""
+        ends = self._tokenizer.encode("").ids
+        if len(ends) != 2:
+            raise ReleaseError(
+                f"{path}: puts {len(ends)} tokens around a text, expected one before and one after"
+            )
+        return ends[0], ends[1]
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
         """Raw texts to token batches, at most ``batch_tokens`` tokens each."""

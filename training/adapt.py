@@ -16,6 +16,7 @@ from rich.progress import Progress
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
+from training.base import special_id
 from training.errors import TrainingError
 from training.finetune import encode
 
@@ -49,7 +50,7 @@ def adapt(
     TrainingError
         No text, or the tokenizer has no mask token.
     """
-    mask = tokenizer.token_to_id("<mask>") or tokenizer.token_to_id("[MASK]")
+    mask = special_id(tokenizer, "mask")
     if mask is None:
         raise TrainingError("the tokenizer has no mask token; this base cannot be adapted")
     if not texts:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase, Sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from training.errors import TrainingError
@@ -23,7 +24,8 @@ DEFAULT_PIECES = 40_000
 
 
 def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
-    """Encoder and tokenizer from the Hugging Face hub or a local folder.
+    """Encoder and tokenizer from the Hugging Face hub or a local folder: BERT (IndoBERT,
+    IndoBERTweet, multilingual-e5), XLM-R, ModernBERT, and others of their shape.
 
     Raises
     ------
@@ -31,9 +33,7 @@ def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
         Neither a folder nor a reachable hub id, or the tokenizer is not a fast one.
     """
     try:
-        model = AutoModel.from_pretrained(
-            name_or_folder, dtype=torch.float32, add_pooling_layer=False
-        )
+        model = AutoModel.from_pretrained(name_or_folder, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
     except (OSError, ValueError) as error:
         raise TrainingError(
@@ -42,6 +42,8 @@ def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise TrainingError(f"base '{name_or_folder}' has no fast tokenizer (tokenizer.json)")
+    if hasattr(model, "pooler"):
+        model.pooler = None
     return model, tokenizer.backend_tokenizer
 
 
@@ -50,11 +52,16 @@ def trim(
 ) -> tuple[PreTrainedModel, Tokenizer]:
     """Keep ``size`` pieces: the tokenizer loses the rest, the embedding its rows.
 
-    The model is changed in place. Text whose every piece is kept embeds exactly as before.
+    The model is changed in place. Text whose every piece is kept embeds exactly as before. Only
+    unigram vocabularies (XLM-R's and its heirs') hold pieces for a hundred languages: another
+    kind, or one of at most ``size`` pieces, stays whole.
     """
     from json import loads
 
-    vocab = loads(tokenizer.to_str())["model"]["vocab"]
+    kind = loads(tokenizer.to_str())["model"]
+    vocab = kind["vocab"]
+    if kind["type"] != "Unigram" or len(vocab) <= size:
+        return model, tokenizer
     counts = count_pieces(tokenizer, texts)
     keep = choose_pieces(vocab, counts, special_ids(tokenizer), size)
     old = model.get_input_embeddings()
@@ -65,14 +72,34 @@ def trim(
     return model, trim_tokenizer(tokenizer, keep)
 
 
+def lowercase(tokenizer: Tokenizer) -> None:
+    """Let the tokenizer read capitals as small letters, in place: capitals carry shouting, not
+    meaning, and a text written in them must score as its words do."""
+    before = [tokenizer.normalizer] if tokenizer.normalizer else []
+    tokenizer.normalizer = Sequence([*before, Lowercase()])
+
+
 def save_base(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer) -> None:
     """Write a folder that ``load_base`` reads."""
     model.save_pretrained(folder)
-    specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    begin, end = tokenizer.encode("").tokens
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        cls_token="<s>",
-        sep_token="</s>",
-        mask_token="<mask>",
-        **specials,
+        cls_token=begin,
+        sep_token=end,
+        pad_token=special(tokenizer, "pad"),
+        unk_token=special(tokenizer, "unk"),
+        mask_token=special(tokenizer, "mask"),
     ).save_pretrained(folder)
+
+
+def special(tokenizer: Tokenizer, name: str) -> str | None:
+    """The padding, unknown or mask token, as SentencePiece or WordPiece vocabularies write it."""
+    spellings = (f"<{name}>", f"[{name.upper()}]")
+    return next((text for text in spellings if tokenizer.token_to_id(text) is not None), None)
+
+
+def special_id(tokenizer: Tokenizer, name: str) -> int | None:
+    """The number of ``special``."""
+    text = special(tokenizer, name)
+    return None if text is None else tokenizer.token_to_id(text)

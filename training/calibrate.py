@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from training.errors import TrainingError
 URGENT_PRECISION = 0.95
 REVIEW_RECALL = 0.98
 REVIEW_LAWFUL_RATE = 0.005
-"""Largest share of lawful public posts that one label may send to review: a band that holds
+"""Largest share of any lawful public set that one label may send to review: a band that holds
 nearly every post would be no band."""
 
 PREVALENCE = 0.01
@@ -56,20 +57,21 @@ def fit_calibration(logits: Floats, y_true: Floats) -> Calibration:
 
 
 def fit_thresholds(
-    y_true: Floats, y_prob: Floats, lawful: Floats, *, prevalence: float = PREVALENCE
+    y_true: Floats, y_prob: Floats, lawful: Sequence[Floats], *, prevalence: float = PREVALENCE
 ) -> dict[str, dict[str, Any]]:
     """Review and urgent thresholds of each screened label.
 
     Answers and probabilities of shape (n, n_screened), as decisions compare them. ``lawful`` are
-    probabilities of posts from public lawful sets, shape (m, n_screened): together with the
+    probabilities of public lawful sets, each of shape (m, n_screened): together with the
     authored negatives they say how often a lawful post reaches a threshold. ``urgent`` is
     ``None`` where no threshold's precision has a lower bound of ``URGENT_PRECISION``.
     """
     thresholds = {}
     for column, label in enumerate(SCREENED):
         positives = y_prob[y_true[:, column] == 1, column]
-        negatives = np.concatenate([y_prob[y_true[:, column] == 0, column], lawful[:, column]])
-        review = review_threshold(positives, lawful[:, column])
+        public = [found[:, column] for found in lawful]
+        negatives = np.concatenate([y_prob[y_true[:, column] == 0, column], *public])
+        review = review_threshold(positives, public)
         thresholds[label] = {
             "review": review,
             "review_recall": round(float((positives >= review).mean()), 4),
@@ -81,19 +83,17 @@ def fit_thresholds(
     return thresholds
 
 
-def review_threshold(positives: Floats, lawful: Floats) -> float:
+def review_threshold(positives: Floats, lawful: Sequence[Floats]) -> float:
     """The largest threshold that keeps ``REVIEW_RECALL`` of positives, or, where that would send
-    more than ``REVIEW_LAWFUL_RATE`` of lawful posts to review, the lowest that does not.
+    more than ``REVIEW_LAWFUL_RATE`` of a lawful set to review, the lowest that does not.
 
     Conformal risk control (Angelopoulos et al. 2024) on n exchangeable positives: at most
     ``floor((n + 1) * (1 - recall)) - 1`` of them may be missed, so expected recall is kept.
     """
     allowed = int(np.floor((len(positives) + 1) * (1 - REVIEW_RECALL))) - 1
     threshold = float(np.floor(np.sort(positives)[max(allowed, 0)] * 1e4) / 1e4)
-    if len(lawful):
-        limit = np.quantile(lawful, 1 - REVIEW_LAWFUL_RATE)
-        threshold = max(threshold, float(np.ceil(limit * 1e4) / 1e4))
-    return threshold
+    limits = [np.quantile(found, 1 - REVIEW_LAWFUL_RATE) for found in lawful if len(found)]
+    return max([threshold, *(float(np.ceil(limit * 1e4) / 1e4) for limit in limits)])
 
 
 def urgent_threshold(positives: Floats, negatives: Floats, prevalence: float) -> float | None:

@@ -9,8 +9,8 @@ import click
 
 from models.errors import ModelError
 from screening.errors import ScreeningError
+from screening.taxonomy import LABEL_IDS
 from training.base import DEFAULT_BASE, DEFAULT_PIECES
-from training.data import LAWFUL_PER_SOURCE
 from training.errors import TrainingError
 
 
@@ -97,7 +97,7 @@ def evaluate(folder: Path, output: Path | None, lawful: Path | None) -> None:
     corpus_posts = read_corpus()
     test, train = in_split(corpus_posts, "test"), in_split(corpus_posts, "train")
     if lawful is not None:
-        for posts in read_lawful(lawful, "train", per_source=LAWFUL_PER_SOURCE).values():
+        for posts in read_lawful(lawful, "train").values():
             train += posts
     click.echo(f"fitting the linear baseline on {len(train)} posts", err=True)
     baseline = linear_probabilities(train, test)
@@ -345,3 +345,35 @@ def check() -> None:
                 f"corpus: '{moved[0]}' nearly repeats a post of another split; "
                 "give both one family, or drop one"
             )
+
+
+@corpus.command("agreement")
+@click.option(
+    "--second", type=click.Path(path_type=Path), help="JSONL with 'id' and 'labels'; default: ours."
+)
+@click.option("--list", "is_listed", is_flag=True, help="Name the posts the passes differ on.")
+def agreement_command(second: Path | None, is_listed: bool) -> None:
+    """Krippendorff's alpha between the corpus and a second, blind pass over it, by label."""
+    from training.agreement import SECOND_PASS, agreement, read_second_pass
+    from training.data import read_corpus
+
+    for row in agreement(read_corpus(), read_second_pass(second or SECOND_PASS)):
+        differ = len(row.disagreements)
+        click.echo(f"{row.label}: alpha {row.alpha} on {row.posts} posts, {differ} differ")
+        if is_listed:
+            for name in row.disagreements:
+                click.echo(f"  {name}")
+
+
+@corpus.command("suspects")
+@click.option("--label", type=click.Choice(LABEL_IDS), help="Default: every label.")
+@click.option("--count", type=click.IntRange(1), default=20, show_default=True)
+def suspects_command(label: str | None, count: int) -> None:
+    """Posts whose label a model that never saw them doubts most, to be read again."""
+    from training.agreement import suspects
+    from training.data import read_corpus
+
+    posts = read_corpus()
+    for name in [label] if label else LABEL_IDS:
+        for identifier, quality in suspects(posts, name, count):
+            click.echo(f"{name}\t{identifier}\t{quality}")

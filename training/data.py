@@ -105,16 +105,14 @@ LAWFUL_SOURCES = (
 
 
 LAWFUL_PER_SOURCE = 400
-"""Lawful posts of each public set to train on."""
+"""Lawful posts of each public set to fine-tune on."""
 
 LawfulPart = Literal["train", "threshold", "evaluation"]
 
 
-def read_lawful(
-    folder: Path, part: LawfulPart, *, per_source: int, seed: int = 0
-) -> dict[str, list[LabelledPost]]:
-    """Posts of each lawful set in ``folder``: at most ``per_source`` to train on, the rest of what
-    may be trained on for thresholds, and the held-out posts for evaluation.
+def read_lawful(folder: Path, part: LawfulPart, *, seed: int = 0) -> dict[str, list[LabelledPost]]:
+    """Posts of each lawful set in ``folder``: half of what may be trained on to learn from, the
+    other half for thresholds, and the held-out posts for evaluation.
 
     Folders that lack a set give none of it.
     """
@@ -126,8 +124,8 @@ def read_lawful(
         posts = list(lawful_posts(path, source, held_out=part == "evaluation"))
         if part != "evaluation":
             order = np.random.default_rng(seed).permutation(len(posts))
-            chosen = order[:per_source] if part == "train" else order[per_source:]
-            posts = [posts[index] for index in sorted(chosen)]
+            half = len(posts) // 2
+            posts = [posts[index] for index in (order[:half] if part == "train" else order[half:])]
         found[source.name] = posts
     return found
 

@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from models.network import Network
-from training.errors import TrainingError
+from models.network import Network, Wide
 
 OPSET = 20
+
+POSITION_OFFSETS = {"bert": 0, "roberta": 2, "xlm-roberta": 2}
+"""Rows of the position table before the first token's: RoBERTa keeps two for padding."""
+
 Array = npt.NDArray[np.float32]
 
 
@@ -25,23 +29,49 @@ def export_onnx(network: Network, path: Path) -> None:
     """Inputs ``input_ids`` and ``attention_mask`` (n, length) int64; outputs ``logits``
     (n, outputs) and ``evidence`` (n, length, outputs), each token's part of them.
 
-    Raises
-    ------
-    TrainingError
-        The encoder is not of the BERT family (post-norm, learned positions, GELU).
+    Encoders of the BERT family (post-norm, learned positions, GELU: BERT, RoBERTa, XLM-R) are
+    written out as above; any other, such as ModernBERT, is traced by torch and stays float32.
     """
     config = network.encoder.config
-    if config.model_type != "bert" or config.hidden_act != "gelu":
-        raise TrainingError(
-            f"cannot export a '{config.model_type}' encoder; BERT encoders with GELU are supported"
-        )
+    if config.model_type not in POSITION_OFFSETS or config.hidden_act != "gelu":
+        _trace(network, path)
+        return
     graph = _Graph(
         {name: value.detach().float().cpu().numpy() for name, value in network.state_dict().items()}
     )
+    _positions(graph, POSITION_OFFSETS[config.model_type])
     logits = _network(
         graph, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps
     )
     onnx.save(graph.model(logits, len(network.head.bias)), path)
+
+
+def _trace(network: Network, path: Path) -> None:
+    class Explained(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.cpu().float()
+
+        def forward(
+            self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.network.explained(input_ids, attention_mask)
+
+    ids = torch.ones((2, 8), dtype=torch.int64)
+    named = {0: torch.export.Dim("n"), 1: torch.export.Dim("length")}
+    same = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    torch.onnx.export(
+        Explained().eval(),
+        (ids, ids.clone()),
+        path,
+        input_names=["input_ids", "attention_mask"],
+        output_names=["logits", "evidence"],
+        dynamic_shapes=(named, same),
+        opset_version=OPSET,
+        external_data=False,
+        dynamo=True,
+        verbose=False,
+    )
 
 
 class _Graph:
@@ -119,15 +149,20 @@ def _embeddings(graph: _Graph, epsilon: float) -> str:
     words = graph.node(
         "Gather", [graph.weight(f"{name}.word_embeddings.weight", axis=0), "input_ids"], "words"
     )
-    # Every token is of type 0, so its type embedding is part of the position's.
-    types = graph.state[f"{name}.token_type_embeddings.weight"][0]
-    graph.constant("positions", graph.state[f"{name}.position_embeddings.weight"] + types)
     length = graph.node("Shape", ["input_ids"], "length", start=1, end=2)
     zero = graph.constant("zero", [0], np.int64)
     used = graph.node("Slice", ["positions", zero, length, zero], "positions.used")
     return graph.layer_norm(
         graph.node("Add", [words, used], "embedded"), f"{name}.LayerNorm", epsilon
     )
+
+
+def _positions(graph: _Graph, offset: int) -> None:
+    """Every token is of type 0, so its type embedding is part of the position's."""
+    name = "encoder.embeddings"
+    types = graph.state[f"{name}.token_type_embeddings.weight"][0]
+    learned = graph.state[f"{name}.position_embeddings.weight"][offset:]
+    graph.constant("positions", learned + types)
 
 
 def _attention_bias(graph: _Graph, mask: str) -> str:
@@ -183,13 +218,51 @@ def _attention(graph: _Graph, name: str, states: str, bias: str, heads: int) -> 
 def _head(graph: _Graph, states: str, mask: str) -> str:
     """Each token's evidence is its part of every logit; a logit is its mean, plus a constant."""
     weight = graph.constant("head.weight.T", graph.state["head.weight"].T)
-    evidence = graph.node("MatMul", [states, weight], "evidence")
     axis1 = graph.constant("axis1", [1], np.int64)
     tall = graph.node("Unsqueeze", [mask, graph.constant("axis2", [2], np.int64)], "mask.tall")
+    count = graph.node("ReduceSum", [mask, axis1], "count", keepdims=1)
+    constant = graph.constant("head.bias", graph.state["head.bias"])
+    if "wide.words" in graph.state:
+        deep = graph.node("MatMul", [states, weight], "evidence.deep")
+        evidence = graph.node("Add", [deep, _wide(graph, tall, count)], "evidence")
+        bias = graph.constant("wide.bias", graph.state["wide.bias"])
+        constant = graph.node("Add", [constant, bias], "constant")
+    else:
+        evidence = graph.node("MatMul", [states, weight], "evidence")
     kept = graph.node("Mul", [evidence, tall], "evidence.kept")
     total = graph.node("ReduceSum", [kept, axis1], "total", keepdims=0)
-    count = graph.node("ReduceSum", [mask, axis1], "count", keepdims=1)
     mean = graph.node("Div", [total, count], "mean")
-    return graph.node(
-        "Add", [mean, graph.constant("head.bias", graph.state["head.bias"])], "logits"
+    return graph.node("Add", [mean, constant], "logits")
+
+
+def _wide(graph: _Graph, mask: str, count: str) -> str:
+    """``models.network.Wide`` as operators: shape (n, length, outputs)."""
+    zero, one, two = (graph.constant(f"at.{n}", [n], np.int64) for n in (0, 1, 2))
+    last, end = (
+        graph.constant("at.-1", [-1], np.int64),
+        graph.constant("end", [2**31 - 1], np.int64),
     )
+    hashes = []
+    for name, begin, stop, factor in zip(
+        ("first", "second"), (zero, one), (last, end), Wide.FACTORS, strict=True
+    ):
+        ids = graph.node("Slice", ["input_ids", begin, stop, one], f"pair.{name}")
+        times = graph.constant(f"pair.{name}.factor", factor, np.int64)
+        hashes.append(graph.node("Mul", [ids, times], f"pair.{name}.hash"))
+    whole = graph.node("Add", hashes, "pair.hash")
+    low = graph.constant("pair.low_bits", len(graph.state["wide.pairs"]) - 1, np.int64)
+    buckets = graph.node("BitwiseAnd", [whole, low], "pair.buckets")
+    pairs = graph.node("Gather", [graph.weight("wide.pairs", axis=0), buckets], "pairs.whole")
+    seen = graph.node("Slice", [mask, one, end, one], "pairs.mask")
+    half = graph.node("Mul", [seen, graph.constant("half", 0.5)], "pairs.mask.half")
+    pairs = graph.node("Mul", [pairs, half], "pairs")
+    evidence = graph.node("Gather", [graph.weight("wide.words", axis=0), "input_ids"], "wide.own")
+    for name, sides in (("before", [0, 1, 0, 0, 0, 0]), ("after", [0, 0, 0, 0, 1, 0])):
+        pads = graph.constant(f"pads.{name}", sides, np.int64)
+        moved = graph.node("Pad", [pairs, pads], f"pairs.{name}")
+        evidence = graph.node("Add", [evidence, moved], f"wide.{name}")
+    doubled = graph.node("Mul", [count, graph.constant("twice", 2.0)], "count.doubled")
+    total = graph.node("Sub", [doubled, "one"], "features")
+    scale = graph.node("Div", [count, graph.node("Sqrt", [total], "features.root")], "wide.scale")
+    tall = graph.node("Unsqueeze", [scale, two], "wide.scale.tall")
+    return graph.node("Mul", [evidence, tall], "wide.evidence")

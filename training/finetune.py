@@ -23,6 +23,7 @@ from screening.labelled import LabelledPost
 from screening.policy import SCREENED
 from screening.text import normalise_text
 from training.augment import augment, surround
+from training.base import special_id
 from training.data import targets
 from training.errors import TrainingError
 
@@ -198,7 +199,7 @@ def encode(
         for encoding in tokenizer.encode_batch([normalise_text(text) for text in texts])
     ]  # fmt: skip
     longest = max(len(row) for row in rows)
-    pad = tokenizer.token_to_id("<pad>")
+    pad = special_id(tokenizer, "pad") or 0
     ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     return ids, (torch.arange(longest, device=device) < lengths[:, None]).long()
@@ -268,7 +269,7 @@ def _autocast(device: torch.device, precision: str) -> torch.autocast:
 def _freeze(network: Network, settings: Hyperparameters) -> None:
     """Keep the lowest layers as they were pretrained: a third less work, and less to unlearn."""
     network.encoder.embeddings.requires_grad_(not settings.freeze_embeddings)
-    for layer in network.encoder.encoder.layer[: settings.frozen_layers]:
+    for layer in network.blocks()[: settings.frozen_layers]:
         layer.requires_grad_(False)
 
 

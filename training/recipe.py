@@ -33,7 +33,7 @@ from screening.calibration import Calibration
 from screening.labelled import LabelledPost
 from screening.policy import SCREENED
 from screening.taxonomy import TAXONOMY_VERSION
-from training.base import DEFAULT_BASE, DEFAULT_PIECES, load_base, trim
+from training.base import DEFAULT_BASE, DEFAULT_PIECES, load_base, lowercase, trim
 from training.calibrate import fit_calibration, fit_thresholds
 from training.card import write_card
 from training.data import (
@@ -54,11 +54,15 @@ from training.finetune import Hyperparameters, finetune, settings_record
 from training.linear import linear_probabilities
 from training.merge import merged, split_posts
 from training.vocabulary import WeightedText, wordfreq_texts
+from training.wide import PAIR_BUCKETS, PENALTY, fit_wide, widen
 
 TRAINED_FILE = "trained.json"
 """Marks a folder whose weights are done: an interrupted run goes on with calibration."""
 
 BASE_LICENCES = {DEFAULT_BASE: "MIT"}
+
+WEIGHED_PER_SOURCE = 500
+"""Lawful posts of each set beside the validation posts, when the wide part is weighed."""
 
 CORPUS_WEIGHT = 3.0
 """Weight of a post against a wordfreq word of one per million, when pieces are counted."""
@@ -144,7 +148,8 @@ def _train(recipe: Recipe, parts: Parts) -> None:
     """Fine-tune and export; ``TRAINED_FILE``, written last, says what the weights came from."""
     started = time.monotonic()
     torch.manual_seed(recipe.settings.seed)
-    lawful = _lawful(recipe, "train")
+    pool = _lawful(recipe, "train")
+    lawful = telling_lawful(parts["train"], pool, recipe.lawful_per_source)
     train = [*parts["train"], *_flat(lawful)]
     network, tokenizer, base = _start(recipe, train)
     teacher = None
@@ -160,16 +165,26 @@ def _train(recipe: Recipe, parts: Parts) -> None:
         teacher=teacher,
         checkpoint=checkpoint,
     )
+    known = [*parts["train"], *_flat(pool)]
+    wide = fit_wide(tokenizer, known, max_tokens=recipe.settings.max_tokens)
+    weighed_on = [*parts["validation"], *_flat(_first(_lawful(recipe, "threshold")))]
+    wide_weight = widen(network, wide, tokenizer, weighed_on, SCREENED, recipe.settings)
     export_onnx(network, recipe.out / MODEL_FILE)
     tokenizer.save(str(recipe.out / TOKENIZER_FILE))
     minutes = round((time.monotonic() - started) / 60, 1)
     trained = {
         "base": base,
-        "training": {**settings_record(recipe.settings), "history": history, "minutes": minutes},
+        "training": {
+            **settings_record(recipe.settings),
+            "history": history,
+            "minutes": minutes,
+            "wide": {"weight": wide_weight, "pair_buckets": PAIR_BUCKETS, "penalty": PENALTY},
+        },
         "data": {
             "fingerprint": fingerprint(train),
             "reviews": len(recipe.reviews),
             "lawful_train": {name: len(posts) for name, posts in lawful.items()},
+            "lawful_wide": {name: len(posts) for name, posts in pool.items()},
             **{str(split): _counts(parts[split]) for split in SPLITS},
         },
     }
@@ -183,10 +198,12 @@ def _start(
     """Network, tokenizer and their origin: the parent release's, or the base's, trimmed."""
     if recipe.parent is not None:
         network = read_network(recipe.parent.model_path, dropout=recipe.settings.dropout)
+        network.wide = None
         tokenizer = Tokenizer.from_file(str(recipe.parent.tokenizer_path))
         return network, tokenizer, {**recipe.parent.record["base"], "parent": recipe.parent.id}
     encoder, tokenizer = load_base(recipe.base)
     encoder, tokenizer = trim(encoder, tokenizer, piece_texts(train), recipe.pieces)
+    lowercase(tokenizer)
     network = Network(encoder, len(OUTPUTS), dropout=recipe.settings.dropout)
     is_local = Path(recipe.base).exists()
     name = recipe.base_name or (Path(recipe.base).name if is_local else recipe.base)
@@ -199,7 +216,7 @@ def _calibrated(
 ) -> Release:
     """The exported weights with calibration, then thresholds on calibrated scores."""
     texts = [post.text for post in validation]
-    lawful = [post.text for post in _flat(_lawful(recipe, "threshold"))]
+    lawful = _lawful(recipe, "threshold").values()
     ones = Calibration(OUTPUTS, (1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
     open_bands = {label: {"review": 1.0, "urgent": None} for label in SCREENED}
     draft = _written(recipe, trained, ones, open_bands)
@@ -208,7 +225,7 @@ def _calibrated(
     thresholds = fit_thresholds(
         targets(validation, SCREENED),
         screened_probabilities(scorer.score(texts)),
-        screened_probabilities(scorer.score(lawful)),
+        [screened_probabilities(scorer.score([post.text for post in posts])) for posts in lawful],
     )
     return _written(recipe, trained, calibration, thresholds)
 
@@ -251,15 +268,37 @@ def _metrics(recipe: Recipe, release: Release, parts: Parts) -> dict[str, Any]:
 
 def piece_texts(posts: Iterable[LabelledPost]) -> Iterable[WeightedText]:
     """What pieces are counted over: word frequencies and the posts to learn from."""
-    yield from wordfreq_texts()
+    for word in wordfreq_texts():
+        yield WeightedText(word.text.lower(), word.weight)
     for post in posts:
-        yield WeightedText(post.text, CORPUS_WEIGHT)
+        yield WeightedText(post.text.lower(), CORPUS_WEIGHT)
 
 
 def _lawful(recipe: Recipe, part: LawfulPart) -> dict[str, list[LabelledPost]]:
     if recipe.lawful is None:
         return {}
-    return read_lawful(recipe.lawful, part, per_source=recipe.lawful_per_source)
+    return read_lawful(recipe.lawful, part)
+
+
+def telling_lawful(
+    corpus: Sequence[LabelledPost], pool: Mapping[str, Sequence[LabelledPost]], per_source: int
+) -> dict[str, list[LabelledPost]]:
+    """At most ``per_source`` posts of each set: half at random, half those that a linear model
+    most takes for hits, because an easy negative teaches little (hard negative mining)."""
+    half = per_source // 2
+    some = {name: list(posts[:half]) for name, posts in pool.items()}
+    known = [*corpus, *_flat(some)]
+    for name, posts in pool.items():
+        rest = posts[half:]
+        if rest:
+            found = linear_probabilities(known, rest, outputs=SCREENED).max(axis=1)
+            hardest = np.argsort(-found, kind="stable")[: per_source - half]
+            some[name] += [rest[index] for index in hardest]
+    return some
+
+
+def _first(lawful: Mapping[str, Sequence[LabelledPost]]) -> dict[str, Sequence[LabelledPost]]:
+    return {name: posts[:WEIGHED_PER_SOURCE] for name, posts in lawful.items()}
 
 
 def _flat(lawful: Mapping[str, Sequence[LabelledPost]]) -> list[LabelledPost]:

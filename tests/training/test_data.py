@@ -154,10 +154,10 @@ def test_lawful_parts_do_not_overlap_and_later_news_is_held_out(tmp_path: Path) 
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.write("\n".join(map(json.dumps, rows)))
     parts = {
-        part: {p.id for p in read_lawful(tmp_path, part, per_source=10)["news_headlines_narasipal"]}
+        part: {p.id for p in read_lawful(tmp_path, part)["news_headlines_narasipal"]}
         for part in ("train", "threshold", "evaluation")
     }
-    assert [len(parts[part]) for part in ("train", "threshold", "evaluation")] == [10, 20, 30]
+    assert [len(parts[part]) for part in ("train", "threshold", "evaluation")] == [15, 15, 30]
     assert len(set.union(*parts.values())) == 60
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +11,23 @@ import onnx
 import openvino
 import pytest
 import torch
+from transformers import (
+    ModernBertConfig,
+    ModernBertModel,
+    PreTrainedModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from models.engines import Engine, load_engine
 from models.engines.openvino import OpenVINOEngine, fold_weights
+from models.errors import ReleaseError
 from models.network import Network, masked_loss, read_network, shortened
 from models.release import OUTPUTS
 from models.tokens import TextEncoder
 from screening.labelled import LabelledPost
 from screening.policy import SCREENED
+from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
 from tests.training.tiny import tiny_encoder, tiny_tokenizer
 from training.adapt import AdaptSettings, adapt
 from training.calibrate import fit_calibration, review_threshold, urgent_threshold
@@ -27,8 +36,8 @@ from training.errors import TrainingError
 from training.export import export_onnx
 from training.finetune import Hyperparameters, finetune, mean_average_precision, predict
 from training.metrics import calibration_error, interval, pr_auc, recall_at_precision
+from training.wide import fit_wide, widen
 
-NOBODY = np.array([])
 SETTINGS = Hyperparameters(
     epochs=3,
     patience=9,
@@ -140,14 +149,46 @@ def test_an_unknown_answer_carries_no_loss() -> None:
     assert masked.item() == known.item()
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, Path]:
+@pytest.fixture(scope="module", params=["deep", "wide and deep"])
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Network, Path]:
     folder = tmp_path_factory.mktemp("export")
     net = network()
     finetune(net, tiny_tokenizer(), posts(), posts(20), SETTINGS)
+    if request.param != "deep":
+        net.wide = fit_wide(tiny_tokenizer(), answered(posts()))
     export_onnx(net, folder / "model.onnx")
     tiny_tokenizer().save(str(folder / "tokenizer.json"))
     return net.eval(), folder
+
+
+def answered(made: list[LabelledPost]) -> list[LabelledPost]:
+    """The posts, and two that give every output a yes and a no: each needs both to be fitted."""
+    everything = LabelledPost("", "semua", frozenset(LABEL_IDS), frozenset(CONTEXT_IDS))
+    return [*made, everything, LabelledPost("", "pagi", frozenset())]
+
+
+def test_the_wide_part_finds_a_pair_of_words_whose_words_tell_nothing() -> None:
+    hit, order = frozenset({"threat"}), ["serang pagi", "pagi serang"]
+    made = [LabelledPost("", f"{order[n % 2]}", hit if n % 2 else frozenset()) for n in range(20)]
+    net = network()
+    net.wide = fit_wide(tiny_tokenizer(), answered(made))
+    net.head.weight.data.zero_()
+    yes, no = predict(net, tiny_tokenizer(), [made[1], made[0]], SETTINGS)
+    assert yes[OUTPUTS.index("threat")] > no[OUTPUTS.index("threat")] + 2
+
+
+def test_a_wide_part_that_helps_is_kept_and_one_that_harms_is_left_out() -> None:
+    net = network()
+    net.head.weight.data.zero_()
+    wide = fit_wide(tiny_tokenizer(), answered(posts()))
+    check = posts(20)
+    assert widen(net, wide, tiny_tokenizer(), check, ["incitement"], SETTINGS) > 0
+    found = predict(net, tiny_tokenizer(), check, SETTINGS)[:, OUTPUTS.index("incitement")]
+    assert ((found > 0) == [bool(post.labels) for post in check]).all()
+    assert widen(net, wide.scaled(-1), tiny_tokenizer(), check, ["incitement"], SETTINGS) == 0
+    assert net.wide is None
 
 
 def engine_logits(folder: Path, name: str, texts: list[str]) -> np.ndarray:
@@ -198,9 +239,9 @@ def test_the_network_is_read_back_from_the_onnx_file(exported: tuple[Network, Pa
 
 def test_matrices_are_stored_as_int8(exported: tuple[Network, Path]) -> None:
     stored = {t.name: t.data_type for t in onnx.load(exported[1] / "model.onnx").graph.initializer}
-    wide = [name for name in stored if name.endswith(".int8")]
-    assert len(wide) == 1 + 2 * 6
-    assert {stored[name] for name in wide} == {onnx.TensorProto.INT8}
+    matrices = [name for name in stored if name.endswith(".int8")]
+    assert len(matrices) == 1 + 2 * 6 + 2 * (exported[0].wide is not None)
+    assert {stored[name] for name in matrices} == {onnx.TensorProto.INT8}
 
 
 def test_bfloat16_kernels_get_plain_weights(exported: tuple[Network, Path]) -> None:
@@ -210,16 +251,63 @@ def test_bfloat16_kernels_get_plain_weights(exported: tuple[Network, Path]) -> N
         kinds = [op.get_output_element_type(0).get_type_name() for op in model.get_ordered_ops()]
         return kinds.count("i8")
 
-    assert n_codes() == 13
+    assert n_codes() == 13 + 2 * (exported[0].wide is not None)
     fold_weights(model)
     assert n_codes() == 0
 
 
-def test_an_encoder_of_another_family_is_refused(tmp_path: Path) -> None:
-    net = copy.deepcopy(network())
-    net.encoder.config.hidden_act = "relu"
-    with pytest.raises(TrainingError, match="BERT encoders with GELU"):
-        export_onnx(net, tmp_path / "model.onnx")
+def xlm_roberta() -> XLMRobertaModel:
+    config = XLMRobertaConfig(
+        vocab_size=90,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+    )
+    return XLMRobertaModel(config, add_pooling_layer=False)
+
+
+def modernbert() -> ModernBertModel:
+    config = ModernBertConfig(
+        vocab_size=90,
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=96,
+        max_position_embeddings=64,
+        pad_token_id=1,
+        bos_token_id=0,
+        cls_token_id=0,
+        eos_token_id=2,
+        sep_token_id=2,
+        attn_implementation="eager",
+    )
+    return ModernBertModel(config)
+
+
+@pytest.mark.parametrize("make_encoder", [xlm_roberta, modernbert])
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_encoders_of_other_families_are_trained_and_exported(
+    make_encoder: Callable[[], PreTrainedModel], name: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    net = Network(make_encoder(), len(OUTPUTS))
+    settings = replace(SETTINGS, epochs=1, frozen_layers=1)
+    finetune(net, tiny_tokenizer(), posts(), posts(20), settings)
+    net.wide = fit_wide(tiny_tokenizer(), answered(posts()))
+    export_onnx(net, tmp_path / "model.onnx")
+    tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    expected = predict(net, tiny_tokenizer(), posts(24), settings)
+    found = engine_logits(tmp_path, name, [post.text for post in posts(24)])
+    assert found == pytest.approx(expected, abs=0.15)
+
+
+def test_torch_refuses_a_file_that_was_traced(tmp_path: Path) -> None:
+    export_onnx(Network(modernbert(), len(OUTPUTS)), tmp_path / "model.onnx")
+    with pytest.raises(ReleaseError, match="BERT-like encoders only"):
+        read_network(tmp_path / "model.onnx")
 
 
 def test_calibration_recovers_the_line_answers_were_drawn_from() -> None:
@@ -238,20 +326,20 @@ def test_review_keeps_the_promised_recall_of_fresh_positives() -> None:
     kept = []
     for _ in range(400):
         positives = rng.beta(5, 2, 300)
-        kept.append((rng.beta(5, 2, 500) >= review_threshold(positives, NOBODY)).mean())
+        kept.append((rng.beta(5, 2, 500) >= review_threshold(positives, [])).mean())
     # The mean of 400 runs is known to about 0.0004.
     assert np.mean(kept) >= 0.98 - 3 * 0.0004
 
 
 def test_review_takes_the_lowest_score_when_few_positives_allow_no_miss() -> None:
     # (20 + 1) * 0.02 = 0.42: not one may be missed.
-    assert review_threshold(np.linspace(0.3, 0.9, 20), NOBODY) == 0.3
+    assert review_threshold(np.linspace(0.3, 0.9, 20), []) == 0.3
 
 
 def test_review_never_takes_more_lawful_posts_than_allowed() -> None:
     # 98 % of these positives lie above 0.1, but so do 9 in 10 lawful posts: 0.5 % reach 0.995.
     positives, lawful = np.linspace(0.1, 1.0, 200), np.linspace(0.0, 1.0, 10_001)
-    assert review_threshold(positives, lawful) == pytest.approx(0.995, abs=1e-4)
+    assert review_threshold(positives, [lawful / 2, lawful]) == pytest.approx(0.995, abs=1e-4)
 
 
 def test_urgent_is_refused_when_the_data_cannot_carry_the_promise() -> None:
