@@ -70,11 +70,17 @@ class Network(torch.nn.Module):
         self.head = torch.nn.Linear(encoder.config.hidden_size, n_outputs)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        states = self._states(input_ids, attention_mask)
-        logits = cast(torch.Tensor, self.head(self.dropout(_mean(states, attention_mask))))
+        pooled = self.dropout(self.pooled(input_ids, attention_mask))
+        # Posts differ by little of a mean's size: bfloat16 would round much of it away.
+        with torch.autocast(pooled.device.type, enabled=False):
+            logits = cast(torch.Tensor, self.head(pooled))
         if self.wide is None:
             return logits
         return logits + _mean(self.wide(input_ids, attention_mask), attention_mask) + self.wide.bias
+
+    def pooled(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Mean of the token states in float32: shape (n_posts, hidden)."""
+        return _mean(self._states(input_ids, attention_mask), attention_mask)
 
     def explained(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -96,7 +102,7 @@ class Network(torch.nn.Module):
 
     def _states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         answer = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        return cast(torch.Tensor, answer.last_hidden_state)
+        return cast(torch.Tensor, answer.last_hidden_state).float()
 
 
 def shortened(network: Network, layers: int) -> Network:

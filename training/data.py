@@ -43,8 +43,13 @@ def split_of(family: str) -> Split:
     return "train"
 
 
+def fixed_split(post: LabelledPost) -> Split:
+    """The split a source fixed, or the one of the post's family."""
+    return next((split for split in SPLITS if split == post.split), split_of(post.family))
+
+
 def in_split(posts: Iterable[LabelledPost], split: Split) -> list[LabelledPost]:
-    return [post for post in posts if split_of(post.family) == split]
+    return [post for post in posts if fixed_split(post) == split]
 
 
 def targets(

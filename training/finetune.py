@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ SURROUND_LENGTH = 200
 class Hyperparameters:
     """Everything that decides a run; saved in the release."""
 
-    epochs: int = 10
+    epochs: int = 8
     patience: int = 4
     batch_size: int = 32
     learning_rate: float = 2e-4
@@ -213,27 +213,49 @@ def _distance(
     return torch.nn.functional.mse_loss(logits.float(), wished.float())
 
 
-@torch.no_grad()
 def predict(
     network: Network,
+    tokenizer: Tokenizer,
+    posts: Sequence[LabelledPost],
+    settings: Hyperparameters,
+) -> npt.NDArray[np.float32]:
+    """Logits of shape (n_posts, n_outputs), in the order of ``posts``."""
+    return _forward(network, network, tokenizer, posts, settings)
+
+
+def pool(
+    network: Network,
+    tokenizer: Tokenizer,
+    posts: Sequence[LabelledPost],
+    settings: Hyperparameters,
+) -> npt.NDArray[np.float32]:
+    """Mean token states of shape (n_posts, hidden), in the order of ``posts``."""
+    return _forward(network, network.pooled, tokenizer, posts, settings)
+
+
+@torch.no_grad()
+def _forward(
+    network: Network,
+    call: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     tokenizer: Tokenizer,
     posts: Sequence[LabelledPost],
     settings: Hyperparameters,
     *,
     batch_size: int = 64,
 ) -> npt.NDArray[np.float32]:
-    """Logits of shape (n_posts, n_outputs), in the order of ``posts``."""
     network.eval()
     device = next(network.parameters()).device
     order = np.argsort([len(post.text) for post in posts], kind="stable")
-    logits = np.zeros((len(posts), network.head.out_features), np.float32)
+    answers = []
     for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        texts = [posts[row].text for row in rows]
+        texts = [posts[row].text for row in order[start : start + batch_size]]
         with _autocast(device, settings.precision):
-            answer = network(*encode(tokenizer, texts, settings.max_tokens, device))
-        logits[rows] = answer.float().cpu().numpy()
-    return logits
+            answer = call(*encode(tokenizer, texts, settings.max_tokens, device))
+        answers.append(answer.float().cpu().numpy())
+    found = np.concatenate(answers)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return found[back]
 
 
 def mean_average_precision(
@@ -255,11 +277,12 @@ def settings_record(settings: Hyperparameters) -> dict[str, Any]:
 
 
 def _uses_bfloat16(device: torch.device, precision: str) -> bool:
-    """bfloat16 where it is faster: CUDA, or a CPU with matrix tiles (AMX); elsewhere it halves
-    the speed of float32."""
+    """bfloat16 where it is faster: CUDA, or a CPU that multiplies it (AMX, AVX-512 BF16); where the
+    CPU cannot, it halves the speed of float32."""
     if precision != "auto":
         return precision == "bfloat16"
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    multiplies = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return device.type == "cuda" or multiplies
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:

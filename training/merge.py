@@ -8,7 +8,7 @@ from dataclasses import replace
 from screening.labelled import LabelledPost
 from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
 from screening.text import normalise_text
-from training.data import SPLITS, Split, split_of
+from training.data import SPLITS, Split, fixed_split
 from training.families import groups
 
 ANSWERED = (*LABEL_IDS, *CONTEXT_IDS)
@@ -62,11 +62,6 @@ def split_posts(posts: Sequence[LabelledPost]) -> dict[Split, list[LabelledPost]
     for post, name in zip(posts, names, strict=True):
         parts[where[name]].append(post)
     return parts
-
-
-def fixed_split(post: LabelledPost) -> Split:
-    """The split a source fixed, or the one of the post's family."""
-    return post.split if post.split in SPLITS else split_of(post.family)
 
 
 def _flat(post: LabelledPost) -> str:

@@ -33,6 +33,7 @@ from screening.calibration import Calibration
 from screening.labelled import LabelledPost
 from screening.policy import SCREENED
 from screening.taxonomy import TAXONOMY_VERSION
+from training import calibrators
 from training.base import DEFAULT_BASE, DEFAULT_PIECES, load_base, lowercase, trim
 from training.calibrate import fit_calibration, fit_thresholds
 from training.card import write_card
@@ -53,6 +54,7 @@ from training.export import export_onnx
 from training.finetune import Hyperparameters, finetune, settings_record
 from training.linear import linear_probabilities
 from training.merge import merged, split_posts
+from training.start import start_head
 from training.vocabulary import WeightedText, wordfreq_texts
 from training.wide import PAIR_BUCKETS, PENALTY, fit_wide, widen
 
@@ -155,6 +157,8 @@ def _train(recipe: Recipe, parts: Parts) -> None:
     teacher = None
     if recipe.student_layers is not None:
         teacher, network = network, shortened(network, recipe.student_layers)
+    if recipe.parent is None or teacher is not None:
+        start_head(network, tokenizer, train, recipe.settings)
     checkpoint = recipe.out / "checkpoint.pt"
     history = finetune(
         network,
@@ -220,7 +224,10 @@ def _calibrated(
     ones = Calibration(OUTPUTS, (1.0,) * len(OUTPUTS), (0.0,) * len(OUTPUTS))
     open_bands = {label: {"review": 1.0, "urgent": None} for label in SCREENED}
     draft = _written(recipe, trained, ones, open_bands)
-    calibration = fit_calibration(_scorer(draft).logits(texts), targets(validation))
+    logits, answers = _scorer(draft).logits(texts), targets(validation)
+    calibration = fit_calibration(logits, answers)
+    families = [post.family for post in validation]
+    trained = {**trained, "calibrators": calibrators.measured(logits, answers, families)}
     scorer = _scorer(_written(recipe, trained, calibration, open_bands))
     thresholds = fit_thresholds(
         targets(validation, SCREENED),
@@ -283,17 +290,19 @@ def _lawful(recipe: Recipe, part: LawfulPart) -> dict[str, list[LabelledPost]]:
 def telling_lawful(
     corpus: Sequence[LabelledPost], pool: Mapping[str, Sequence[LabelledPost]], per_source: int
 ) -> dict[str, list[LabelledPost]]:
-    """At most ``per_source`` posts of each set: half at random, half those that a linear model
-    most takes for hits, because an easy negative teaches little (hard negative mining)."""
+    """``per_source`` posts of each set on average: half of them at random from each, half those
+    of all sets that a linear model most takes for hits, because an easy negative teaches little
+    (hard negative mining)."""
     half = per_source // 2
     some = {name: list(posts[:half]) for name, posts in pool.items()}
-    known = [*corpus, *_flat(some)]
-    for name, posts in pool.items():
-        rest = posts[half:]
-        if rest:
-            found = linear_probabilities(known, rest, outputs=SCREENED).max(axis=1)
-            hardest = np.argsort(-found, kind="stable")[: per_source - half]
-            some[name] += [rest[index] for index in hardest]
+    rest = [(name, post) for name, posts in pool.items() for post in posts[half:]]
+    if rest:
+        known = [*corpus, *_flat(some)]
+        asked = [post for _, post in rest]
+        found = linear_probabilities(known, asked, outputs=SCREENED).max(axis=1)
+        for index in np.argsort(-found, kind="stable")[: (per_source - half) * len(pool)]:
+            name, post = rest[index]
+            some[name].append(post)
     return some
 
 
