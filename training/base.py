@@ -8,7 +8,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase, Sequence
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from training.errors import TrainingError
 from training.vocabulary import (
@@ -22,6 +28,9 @@ from training.vocabulary import (
 DEFAULT_BASE = "intfloat/multilingual-e5-small"
 DEFAULT_PIECES = 40_000
 
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""Switched off: torch draws it on one CPU core, and the other dropout is enough."""
+
 
 def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
     """Encoder and tokenizer from the Hugging Face hub or a local folder: BERT (IndoBERT,
@@ -33,7 +42,11 @@ def load_base(name_or_folder: str) -> tuple[PreTrainedModel, Tokenizer]:
         Neither a folder nor a reachable hub id, or the tokenizer is not a fast one.
     """
     try:
-        model = AutoModel.from_pretrained(name_or_folder, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(name_or_folder)
+        for field in _ATTENTION_DROPOUT:
+            if hasattr(config, field):
+                setattr(config, field, 0.0)
+        model = AutoModel.from_pretrained(name_or_folder, config=config, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder)
     except (OSError, ValueError) as error:
         raise TrainingError(

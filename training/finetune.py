@@ -83,7 +83,7 @@ def finetune(
         )
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device)
+    _place(network, device)
     if teacher is not None:
         teacher.to(device).eval()
     _freeze(network, settings)
@@ -108,16 +108,12 @@ def finetune(
             torch.manual_seed(settings.seed * 1000 + epoch)
             network.train()
             losses = []
-            for rows in _batches([len(post.text) for post in train], settings.batch_size, rng):
-                texts = [
-                    augment(
-                        surround(train[row].text, lawful, rng, settings.surround_rate),
-                        rng,
-                        settings.augment_rate,
-                    )
-                    for row in rows
-                ]
-                tokens = encode(tokenizer, texts, settings.max_tokens, device)
+            # Tricked first and batched then: a trick that lengthens a post would pad its batch.
+            texts = [_tricked(post.text, lawful, rng, settings) for post in train]
+            for rows in _batches([len(text) for text in texts], settings.batch_size, rng):
+                tokens = encode(
+                    tokenizer, [texts[row] for row in rows], settings.max_tokens, device
+                )
                 with _autocast(device, settings.precision):
                     logits = network(*tokens)
                 wanted = torch.from_numpy(answers[rows]).to(device)
@@ -287,6 +283,19 @@ def _uses_bfloat16(device: torch.device, precision: str) -> bool:
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, _uses_bfloat16(device, precision))
+
+
+def _tricked(
+    text: str, lawful: Sequence[str], rng: random.Random, settings: Hyperparameters
+) -> str:
+    return augment(surround(text, lawful, rng, settings.surround_rate), rng, settings.augment_rate)
+
+
+def _place(network: Network, device: torch.device) -> None:
+    network.to(device)
+    if device.type == "cpu":
+        # The fused kernel pays off on long sequences; a post has some twenty tokens.
+        network.encoder.set_attn_implementation("eager")
 
 
 def _freeze(network: Network, settings: Hyperparameters) -> None:
