@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import krippendorff
@@ -19,7 +19,8 @@ from training.errors import TrainingError
 from training.linear import linear_probabilities
 
 SECOND_PASS = Path(__file__).parent / "second_pass.jsonl"
-"""Labels of a second pass over the corpus, made without sight of the first: ``id``, ``labels``."""
+"""A second pass over the corpus, made without sight of the first: ``id``, its ``labels``, and the
+``first`` pass's where the corpus now holds what the guideline settled between them."""
 
 FOLDS = 5
 
@@ -37,35 +38,47 @@ class Agreement:
     disagreements: tuple[str, ...]
 
 
-def read_second_pass(path: Path = SECOND_PASS) -> dict[str, frozenset[str]]:
-    """Post id → labels of the second pass.
+@dataclass(frozen=True)
+class SecondPass:
+    """Post id → labels of the second pass, and of the first where they were settled since."""
+
+    labels: Mapping[str, frozenset[str]]
+    first: Mapping[str, frozenset[str]]
+
+
+def read_second_pass(path: Path = SECOND_PASS) -> SecondPass:
+    """Both passes' answers.
 
     Raises
     ------
     TrainingError
         A line is not JSON with ``id`` and known ``labels``; its number is named.
     """
-    found: dict[str, frozenset[str]] = {}
+    labels: dict[str, frozenset[str]] = {}
+    first: dict[str, frozenset[str]] = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            labels = frozenset(row["labels"])
             identifier = str(row["id"])
+            labels[identifier] = frozenset(row["labels"])
+            if "first" in row:
+                first[identifier] = frozenset(row["first"])
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
                 f"{path}, line {number}: expected an object with 'id' and 'labels'"
             ) from error
-        if unknown := labels - set(LABEL_IDS):
+        if unknown := (labels[identifier] | first.get(identifier, frozenset())) - set(LABEL_IDS):
             raise TrainingError(f"{path}, line {number}: unknown label '{min(unknown)}'")
-        found[identifier] = labels
-    return found
+    return SecondPass(labels, first)
 
 
-def agreement(
-    first: Sequence[LabelledPost], second: Mapping[str, frozenset[str]]
-) -> list[Agreement]:
-    """Agreement on each label, and on whether a post carries any."""
-    both = [post for post in first if post.id in second and not post.unknown & set(LABEL_IDS)]
+def agreement(posts: Sequence[LabelledPost], second: SecondPass) -> list[Agreement]:
+    """Agreement of the passes on each label, and on whether a post carries any."""
+    both = [
+        replace(post, labels=second.first.get(post.id, post.labels))
+        for post in posts
+        if post.id in second.labels
+    ]
     if not both:
         raise TrainingError("the second pass answers no post of the corpus; check its ids")
     rows = []
@@ -73,7 +86,7 @@ def agreement(
         answers = np.array(
             [
                 [_holds(post.labels, label) for post in both],
-                [_holds(second[post.id], label) for post in both],
+                [_holds(second.labels[post.id], label) for post in both],
             ]
         )
         differ = np.flatnonzero(answers[0] != answers[1])

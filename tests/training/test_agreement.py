@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from screening.labelled import LabelledPost
-from training.agreement import agreement, read_second_pass, suspects
+from training.agreement import SecondPass, agreement, read_second_pass, suspects
 from training.cli import main
 from training.errors import TrainingError
 
@@ -19,7 +19,7 @@ def make_post(number: int, *labels: str, text: str = "") -> LabelledPost:
 def test_alpha_is_as_computed_by_hand() -> None:
     first = [make_post(n, *(["threat"] if n < 2 else [])) for n in range(4)]
     second = {"p0": frozenset({"threat"}), "p1": frozenset(), "p2": frozenset(), "p3": frozenset()}
-    rows = {row.label: row for row in agreement(first, second)}
+    rows = {row.label: row for row in agreement(first, SecondPass(second, {}))}
     # 8 answers, 3 yes and 5 no; 1 of 4 posts differs: observed 1/4, expected 2*3*5/(8*7);
     # alpha = 1 - (1/4) / (30/56).
     assert rows["threat"].alpha == round(1 - (1 / 4) / (30 / 56), 3)
@@ -30,7 +30,7 @@ def test_alpha_is_as_computed_by_hand() -> None:
 
 def test_passes_over_different_posts_are_refused() -> None:
     with pytest.raises(TrainingError, match="answers no post"):
-        agreement([make_post(1)], {"other": frozenset()})
+        agreement([make_post(1)], SecondPass({"other": frozenset()}, {}))
 
 
 @pytest.mark.parametrize(
