@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,12 +28,12 @@ Sha256 = String(64)
 
 
 class Content(Base):
-    """A text, once, however often it is posted. ``text`` is ``None`` after its retention period."""
+    """A text, once, however often it is posted; ``sealed`` is ``None`` once it was purged."""
 
     __tablename__ = "contents"
 
     sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
-    text: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     characters: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -46,6 +47,7 @@ class PostRow(Base):
     __table_args__ = (
         # '' where a source gives no channel, so that a repeat is a repeat.
         UniqueConstraint("platform", "channel_id", "message_id", "content_sha256"),
+        Index("posts_by_author", "platform", "author_id"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -153,9 +155,10 @@ class Case(Base):
     """Something to be decided, and its place in the queue.
 
     ``kind`` is ``content`` (``subject``: the content's SHA-256), ``account`` or ``channel``
-    (``subject``: its id), or ``gold`` (``subject``: SHA-256 and reviewer); gold is shown as content.
+    (``subject``: its id), or ``gold``, shown as content (``subject``: SHA-256 and reviewer).
     ``fence`` grows with every claim: a decision that carries an older one comes from someone
-    whose claim has ended. ``cycle`` grows when a case is reopened or its decision undone.
+    whose claim has ended. ``cycle`` grows when a case is reopened. ``not_before`` keeps a case
+    out of the queue while the decision that put it there can be undone.
     """
 
     __tablename__ = "cases"
@@ -184,7 +187,7 @@ class Case(Base):
     posted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     came_by: Mapped[str] = mapped_column(String(32), index=True)
     sampling_probability: Mapped[float] = mapped_column(default=1.0)
-    reserved_for: Mapped[str | None] = mapped_column(String(64))
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
@@ -230,7 +233,17 @@ class Review(Base):
     """
 
     __tablename__ = "reviews"
-    __table_args__ = (UniqueConstraint("case_id", "cycle", "round"),)
+    __table_args__ = (
+        Index(
+            "one_standing_review_a_round",
+            "case_id",
+            "cycle",
+            "round",
+            unique=True,
+            sqlite_where=text("undone_at IS NULL"),
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
@@ -244,6 +257,8 @@ class Review(Base):
     is_violating: Mapped[bool]
     guideline: Mapped[str] = mapped_column(String(32))
     release: Mapped[str] = mapped_column(String(128))
+    came_by: Mapped[str] = mapped_column(String(32))
+    sampling_probability: Mapped[float]
     batch: Mapped[str | None] = mapped_column(String(32), index=True)
     made_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

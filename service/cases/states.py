@@ -2,14 +2,14 @@
 
 ::
 
-    new ──claim──► claimed ──decide──► decided ──close──────────────────────► closed
-     ▲ ◄──release────┘                    │                                   ▲ │ ▲
-     │                                    └─ask_second─► second_review        │ │ settle
-     ├──────────undo──────────────────────────────────────┘ │claim ▲ release  │ │ │
-     └──────────undo (closed)                               ▼      │          │ │ │
-    reopened ──claim──► claimed                         second_claimed ─close─┘ │ │
-        ▲                                                   └─────dispute──► disputed
-        └───────────────────reopen (also an appeal)─────────────────────────────┘
+    new ───────claim──► claimed ──decide──► decided ──close──────► closed ──reopen──► reopened
+     ▲ ◄────release────────┘                   │                                         │
+     │                                         └─ask_second─► second_review    (claimed like new)
+     └──undo (60 s, bulk)── closed, second_review
+
+    second_review ──claim──► second_claimed ──close──► closed
+     ▲ ◄────────────release───────┘   └────dispute──► disputed ──settle──► closed
+     └──undo_second (60 s, bulk)── closed, disputed
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Step(StrEnum):
     DISPUTE = "dispute"
     SETTLE = "settle"
     UNDO = "undo"
+    UNDO_SECOND = "undo_second"
     REOPEN = "reopen"
 
 
@@ -63,6 +64,8 @@ TRANSITIONS: Mapping[tuple[State, Step], State] = {
     (State.DISPUTED, Step.SETTLE): State.CLOSED,
     (State.CLOSED, Step.UNDO): State.NEW,
     (State.SECOND_REVIEW, Step.UNDO): State.NEW,
+    (State.CLOSED, Step.UNDO_SECOND): State.SECOND_REVIEW,
+    (State.DISPUTED, Step.UNDO_SECOND): State.SECOND_REVIEW,
     (State.CLOSED, Step.REOPEN): State.REOPENED,
 }
 
@@ -114,4 +117,4 @@ def priority(
     worst = max(SEVERITY[label] * labels.get(label, 0.0) for label in SEVERITY)
     hours = 0.0 if posted_at is None else max(0.0, (at - posted_at).total_seconds() / 3600)
     freshness = 0.5 + 0.5 * 0.5 ** (hours / HALF_LIFE_HOURS)
-    return worst * (1 + math.log10(max(1, reach))) * freshness
+    return float(worst * (1 + math.log10(max(1, reach))) * freshness)
