@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh, migrated PostgreSQL database."""
-    name = f"test_{secrets.token_hex(6)}"
-    _command(postgres_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield f"{postgres_server}/{name}"
-    _command(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    with _fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def second_postgres_url(postgres_server: str) -> Iterator[str]:
+    """Another one."""
+    with _fresh_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -68,6 +74,14 @@ def database(settings: Settings) -> Iterator[Database]:
     database = Database(settings)
     yield database
     database.close()
+
+
+@contextmanager
+def _fresh_database(server: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    _command(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield f"{server}/{name}"
+    _command(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _command(server: str, sql: str) -> None:
