@@ -31,6 +31,7 @@ def running_server(binaries: Path) -> Iterator[str]:
     try:
         _run(binaries / "initdb", "-D", data, "-U", "penapisan", "-A", "trust", "-E", "UTF8")
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        options += " -c fsync=off"  # the machine does not fail during a test
         _run(binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
         try:
             yield f"postgresql+psycopg://penapisan@127.0.0.1:{port}"
