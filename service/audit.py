@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ def append(
 ) -> AuditEntry:
     """Add an entry; it becomes true with the transaction that did what it tells.
 
+    Append last: the chain's lock is held until the end of the transaction, and one that locked
+    the chain before its rows could meet another that locked them the other way round.
     ``subject`` names what was read or changed, such as ``case:12``; never post text.
     """
     if session.get_bind().dialect.name == "postgresql":
@@ -74,15 +76,19 @@ def entry_hash(entry: AuditEntry) -> str:
 def entries(session: Session) -> Iterator[AuditEntry]:
     """The whole chain, oldest first, page by page."""
     after = 0
-    while page := session.scalars(
-        select(AuditEntry)
-        .where(AuditEntry.sequence > after)
-        .order_by(AuditEntry.sequence)
-        .limit(PAGE)
-    ).all():
+    while page := page_of_entries(session, after, PAGE):
         yield from page
         after = page[-1].sequence
         session.expunge_all()
+
+
+def page_of_entries(session: Session, after: int, limit: int) -> Sequence[AuditEntry]:
+    return session.scalars(
+        select(AuditEntry)
+        .where(AuditEntry.sequence > after)
+        .order_by(AuditEntry.sequence)
+        .limit(limit)
+    ).all()
 
 
 def verify(session: Session, *, head: str | None = None) -> Fault | None:

@@ -93,6 +93,10 @@ def shown_since(session: Session, reviewer: str, since: datetime) -> int:
     return session.scalar(shown) or 0
 
 
+def shown_in_shift(session: Session, reviewer: str, hours: int, at: datetime) -> int:
+    return shown_since(session, reviewer, at - timedelta(hours=hours))
+
+
 def has_seen(session: Session, reviewer: str, case_id: int) -> bool:
     seen = select(Exposure.id).where(Exposure.reviewer == reviewer, Exposure.case_id == case_id)
     return session.scalars(seen.limit(1)).first() is not None

@@ -200,6 +200,12 @@ def decide_cluster(
     return batch, ids
 
 
+def cluster_members(session: Session, who: Principal, case: Case, at: datetime) -> Sequence[Case]:
+    """The near-duplicates of a held case that wait for the same round, locked."""
+    waiting = (State.NEW, State.REOPENED) if case.state == State.CLAIMED else (State.SECOND_REVIEW,)
+    return repository.free_members(session, case, who.id, waiting, at)
+
+
 def undo(session: Session, who: Principal, batch: str, at: datetime) -> list[int]:
     """Take a bulk decision back; its reviews stay on record as undone.
 
@@ -306,7 +312,15 @@ def readable_case(session: Session, who: Principal, case_id: int, at: datetime) 
         The queue did not give it to them; the same as where there is none.
     """
     case = repository.get_case(session, case_id)
-    if case is None or not (who.may(Permission.READ_ALL) or _is_held_by(case, who.id, at)):
+    if case is None or not (who.may(Permission.READ_ALL) or is_held_by(case, who.id, at)):
+        raise NotFound(f"there is no case {case_id} that you hold")
+    return case
+
+
+def held_case(session: Session, who: Principal, case_id: int, at: datetime) -> Case:
+    """A case somebody holds, locked; ``NotFound`` where they do not."""
+    case = _locked(session, case_id)
+    if not is_held_by(case, who.id, at):
         raise NotFound(f"there is no case {case_id} that you hold")
     return case
 
@@ -318,14 +332,15 @@ def sees_reviews(case: Case, who: Principal) -> bool:
     return not who.may(Permission.REVIEW) or case.state in {State.DISPUTED, State.CLOSED}
 
 
-def _is_held_by(case: Case, reviewer: str, at: datetime) -> bool:
+def is_held_by(case: Case, reviewer: str, at: datetime) -> bool:
+    """Whether somebody's lease on a case runs."""
     is_held = case.state in HELD and case.holder == reviewer
     return is_held and case.lease_until is not None and case.lease_until > at
 
 
 def _held_case(session: Session, who: Principal, case_id: int, fence: int, at: datetime) -> Case:
     case = _locked(session, case_id)
-    if not _is_held_by(case, who.id, at) or case.fence != fence:
+    if not is_held_by(case, who.id, at) or case.fence != fence:
         raise Conflict(
             f"you do not hold case {case_id} with fence {fence} any more; the lease has ended and "
             "the case may be another one's; nothing was recorded, claim the next"
