@@ -73,10 +73,13 @@ def head(output: Path, url: str | None) -> None:
 @click.argument("output", type=FILE)
 def backup(output: Path) -> None:
     """Write the whole database to OUTPUT (.zip), while the service runs."""
+    from service import audit
     from service.backup import write_backup
 
     database, _ = _open_database()
     rows = write_backup(database, output)
+    with database.session() as session:
+        audit.append(session, OPERATOR, "backup.write", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables")
 
 
@@ -84,10 +87,13 @@ def backup(output: Path) -> None:
 @click.argument("source", type=FILE)
 def restore(source: Path) -> None:
     """Fill an empty database from a back-up; SQLite and PostgreSQL read each other's."""
+    from service import audit
     from service.backup import restore_backup
 
     database, _ = _open_database(create=True)
     rows = restore_backup(database, source)
+    with database.session() as session:
+        audit.append(session, OPERATOR, "backup.restore", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables; the audit chain is unbroken")
 
 
@@ -102,7 +108,7 @@ def maintain() -> None:
     at = now()
     done = purge(database, settings, OPERATOR, at)
     with database.session() as session:
-        ranked = rerank(session, at)
+        ranked = rerank(session, OPERATOR, at)
     click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
 
 

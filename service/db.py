@@ -64,7 +64,14 @@ class Database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
         if not self.is_sqlite:
-            options = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+            # Prepared while tables are small, a statement would keep a plan that reads them whole.
+            unprepared = {"prepare_threshold": None}
+            options = {
+                "connect_args": unprepared,
+                "pool_pre_ping": True,
+                "pool_size": 10,
+                "max_overflow": 20,
+            }
         self.engine = create_engine(url, **options)
         if self.is_sqlite:
             _prepare_sqlite(self.engine)

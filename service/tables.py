@@ -164,8 +164,15 @@ class Case(Base):
     __tablename__ = "cases"
     __table_args__ = (
         UniqueConstraint("kind", "platform", "channel_id", "subject"),
-        Index("cases_by_priority", "state", "priority"),
-        Index("cases_by_lease", "state", "lease_until"),
+        Index("cases_by_state", "state"),
+        # The queue is read from its end and is short beside what was closed before.
+        Index(
+            "open_cases_by_priority",
+            "priority",
+            "id",
+            sqlite_where=text("state <> 'closed'"),
+            postgresql_where=text("state <> 'closed'"),
+        ),
         CheckConstraint("priority >= 0", name="priority_is_not_negative"),
     )
 

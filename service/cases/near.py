@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from screening.text import normalise_text
@@ -40,8 +40,9 @@ def signature(text: str) -> Values:
 def remember(session: Session, sha256: str, values: Values) -> None:
     """Make a content findable; the caller knows that it is not yet."""
     session.add(Signature(content_sha256=sha256, values=values.astype("<u4").tobytes()))
-    for band in bands(values):
-        session.add(SignatureBand(band=band, content_sha256=sha256))
+    session.flush()
+    rows = [{"band": band, "content_sha256": sha256} for band in bands(values)]
+    session.execute(insert(SignatureBand).values(rows))
 
 
 def is_remembered(session: Session, sha256: str) -> bool:
@@ -50,11 +51,19 @@ def is_remembered(session: Session, sha256: str) -> bool:
 
 def find_near(session: Session, values: Values) -> Mapping[str, float]:
     """Contents at least ``NEAR`` similar, most similar first."""
-    shared = select(SignatureBand.content_sha256).where(SignatureBand.band.in_(bands(values)))
-    rows = session.execute(
-        select(Signature.content_sha256, Signature.values)
-        .where(Signature.content_sha256.in_(shared))
+    # In two steps: most texts share no band, and a planner without statistics joins badly.
+    shared = session.scalars(
+        select(SignatureBand.content_sha256)
+        .where(SignatureBand.band.in_(bands(values)))
+        .distinct()
         .limit(CANDIDATES)
+    ).all()
+    if not shared:
+        return {}
+    rows = session.execute(
+        select(Signature.content_sha256, Signature.values).where(
+            Signature.content_sha256.in_(shared)
+        )
     )
     found = {
         sha256: float(np.mean(np.frombuffer(other, "<u4") == values)) for sha256, other in rows

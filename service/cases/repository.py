@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from service.cases.states import HELD, QUEUED, State, Step
@@ -178,6 +178,8 @@ def oldest_waiting(session: Session) -> datetime | None:
 def _is_free(at: datetime) -> ColumnElement[bool]:
     """Waiting, or held on a lease that has run out; gold is for one reviewer and never waits."""
     return and_(
+        # Literally, so that both databases see that the queue's partial index serves.
+        text("cases.state <> 'closed'"),
         Case.kind != "gold",
         or_(Case.not_before.is_(None), Case.not_before <= at),
         or_(Case.state.in_(QUEUED), and_(Case.state.in_(HELD), Case.lease_until <= at)),

@@ -295,11 +295,13 @@ def make_gold(
     return item
 
 
-def rerank(session: Session, at: datetime) -> int:
+def rerank(session: Session, actor: str, at: datetime) -> int:
     """Bring the priorities of waiting cases up to date with their age; how many there are."""
     waiting = repository.waiting_cases(session)
     for case in waiting:
         case.priority = priority(case.labels, case.reach, case.posted_at, at)
+    session.flush()
+    audit.append(session, actor, "queue.rerank", "queue", {"cases": len(waiting)})
     return len(waiting)
 
 

@@ -169,13 +169,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "platform", "channel_id", "subject"),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
-        batch_op.create_index("cases_by_lease", ["state", "lease_until"], unique=False)
-        batch_op.create_index("cases_by_priority", ["state", "priority"], unique=False)
+        batch_op.create_index("cases_by_state", ["state"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_came_by"), ["came_by"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_closed_at"), ["closed_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_cases_cluster"), ["cluster"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_cases_content_sha256"), ["content_sha256"], unique=False
+        )
+        batch_op.create_index(
+            "open_cases_by_priority",
+            ["priority", "id"],
+            unique=False,
+            sqlite_where=sa.text("state <> 'closed'"),
+            postgresql_where=sa.text("state <> 'closed'"),
         )
 
     op.create_table(
@@ -470,12 +476,16 @@ def downgrade() -> None:
     op.drop_table("legal_holds")
     op.drop_table("gold_items")
     with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.drop_index(
+            "open_cases_by_priority",
+            sqlite_where=sa.text("state <> 'closed'"),
+            postgresql_where=sa.text("state <> 'closed'"),
+        )
         batch_op.drop_index(batch_op.f("ix_cases_content_sha256"))
         batch_op.drop_index(batch_op.f("ix_cases_cluster"))
         batch_op.drop_index(batch_op.f("ix_cases_closed_at"))
         batch_op.drop_index(batch_op.f("ix_cases_came_by"))
-        batch_op.drop_index("cases_by_priority")
-        batch_op.drop_index("cases_by_lease")
+        batch_op.drop_index("cases_by_state")
 
     op.drop_table("cases")
     op.drop_table("people")

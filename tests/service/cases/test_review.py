@@ -369,6 +369,6 @@ def test_waiting_cases_are_ranked_anew_as_they_age(database: Database, settings:
     with database.session() as session:
         fill(session, 2)
         held = claim(session, settings)
-        assert service.rerank(session, AT + timedelta(hours=72)) == 1
+        assert service.rerank(session, "system", AT + timedelta(hours=72)) == 1
         other = session.scalars(select(Case).where(Case.id != held.id)).one()
         assert other.priority == pytest.approx(0.99 * 0.75)
