@@ -118,8 +118,8 @@ def test_the_commands_back_up_restore_verify_and_note_a_head(
     if settings.database_url:
         monkeypatch.setenv("PENAPISAN_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("PENAPISAN_DATA_DIR", str(settings.data_dir))
-    run("backup", tmp_path / "b.zip")
     run("audit", "head", tmp_path / "head.json")
+    run("backup", tmp_path / "b.zip")
     assert "unbroken" in run("audit", "verify", "--head", tmp_path / "head.json")
     assert "purged" in run("maintain")
     monkeypatch.delenv("PENAPISAN_DATABASE_URL", raising=False)
