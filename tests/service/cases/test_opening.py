@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -92,6 +93,26 @@ def test_a_near_duplicate_of_a_closed_case_is_looked_at_anew(database: Database)
         cases(session)[0].state = State.CLOSED.value
         assert opened(session, store_post(session, 2, LONG)) == []
         assert len(opened(session, store_post(session, 3, LONG + "!!"))) == 1
+
+
+def test_workers_that_see_the_same_content_at_once_open_one_case(database: Database) -> None:
+    with database.session() as session:
+        stored = [store_post(session, number, LONG) for number in range(1, 9)]
+    together = threading.Barrier(len(stored))
+
+    def work(item: Stored) -> None:
+        together.wait()
+        with database.session() as session:
+            opened(session, item)
+
+    threads = [threading.Thread(target=work, args=(item,)) for item in stored]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.reading() as session:
+        (case,) = cases(session)
+        assert case.reach == len(stored)
 
 
 def test_disguises_do_not_hide_a_near_duplicate() -> None:
