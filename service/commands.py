@@ -1,4 +1,4 @@
-"""Commands for whoever runs the service: audit, back-up, restore, maintain.
+"""Commands for whoever runs the service: audit, back-up, restore, maintain, keys.
 
 The database is imported inside the commands, so that scoring a file does not wait for it.
 """
@@ -13,13 +13,16 @@ import click
 if TYPE_CHECKING:
     from service.db import Database
     from service.settings import Settings
+    from service.tables import ApiKey
 
 OPERATOR = "system:command-line"
 FILE = click.Path(path_type=Path, dir_okay=False)
+ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrator")
+"""``service.auth.Role``, which would load the database with the command line."""
 
 
 def add_commands(main: click.Group) -> None:
-    for command in (audit_group, backup, restore, maintain):
+    for command in (audit_group, backup, restore, maintain, keys):
         main.add_command(command)
 
 
@@ -110,6 +113,90 @@ def maintain() -> None:
     with database.session() as session:
         ranked = rerank(session, OPERATOR, at)
     click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
+
+
+@click.group()
+def keys() -> None:
+    """API keys of programs, and the key that encrypts post text."""
+
+
+def _key_name(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+    if not 1 <= len(name) <= 128 or not name.isprintable():
+        raise click.BadParameter("a name has 1 to 128 printable characters")
+    return name
+
+
+@keys.command()
+@click.argument("name", callback=_key_name)
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What its holder may do.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it works; default: for good.")
+@click.option(
+    "--per-minute", type=click.IntRange(1, 10**6), help="Requests a minute; default: no limit."
+)
+def new(name: str, role: str, days: int | None, per_minute: int | None) -> None:
+    """Make a key; its secret goes to stdout this once and is not kept."""
+    from service.auth import Role, create_key
+
+    database, _ = _open_database(create=True)
+    with database.session() as session:
+        key, secret = create_key(
+            session, OPERATOR, name, Role(role), days=days, per_minute=per_minute
+        )
+    click.echo(f"key {key.id}; its secret is shown this once:", err=True)
+    click.echo(secret)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Show every key without its secret, one a line, tab-separated."""
+    from sqlalchemy import select
+
+    from service.tables import ApiKey
+
+    database, _ = _open_database()
+    click.echo("id\tname\trole\tper_minute\tcreated\texpires\tstate")
+    with database.reading() as session:
+        for key in session.scalars(select(ApiKey).order_by(ApiKey.id)):
+            expires = key.expires_at.date().isoformat() if key.expires_at else "never"
+            limit, created = key.per_minute or "none", key.created_at.date()
+            click.echo(
+                f"{key.id}\t{key.name}\t{key.role}\t{limit}\t{created}\t{expires}\t{_state(key)}"
+            )
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID", type=click.IntRange(1, 2**53))
+def revoke(key_id: int) -> None:
+    """Let a key work no longer, from now on."""
+    from service.auth import revoke_key
+    from service.errors import Conflict, NotFound
+    from service.tables import ApiKey
+
+    database, _ = _open_database()
+    with database.session() as session:
+        key = session.get(ApiKey, key_id, with_for_update=True)
+        if key is None:
+            raise NotFound(f"there is no key {key_id}; `penapisan keys list` shows all")
+        if key.revoked_at is not None:
+            raise Conflict(f"key {key_id} was revoked on {key.revoked_at.date()}")
+        revoke_key(session, OPERATOR, key)
+    click.echo(f"key {key_id} is revoked")
+
+
+@keys.command("new-text-key")
+def new_text_key() -> None:
+    """Make a key for PENAPISAN_TEXT_KEYS; put it first there, before those in use."""
+    from cryptography.fernet import Fernet
+
+    click.echo(Fernet.generate_key().decode())
+
+
+def _state(key: ApiKey) -> str:
+    from service.db import now
+
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now() else "valid"
 
 
 def _open_database(*, create: bool = False) -> tuple[Database, Settings]:
