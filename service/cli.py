@@ -45,7 +45,7 @@ from screening.rows import Row, to_row
 from screening.taxonomy import CONTEXTS, LABELS, TAXONOMY_VERSION, TERRORISM_LABELS, Label
 from screening.text import display_text, normalise
 from screening.types import Post, ReadReport
-from service.commands import add_commands
+from service.commands import add_commands, export_labels
 from service.errors import ServiceError
 
 stderr = Console(stderr=True)
@@ -202,10 +202,13 @@ def explain(text: str, release: Path | None, engine: Any) -> None:
         console.print("the text is longer than can be scored; its end was left out")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @click.option("--language", type=click.Choice(["id", "en"]), default="id", show_default=True)
-def labels(language: str) -> None:
+@click.pass_context
+def labels(ctx: click.Context, language: str) -> None:
     """Show the taxonomy: what each label and context means, and what is not it."""
+    if ctx.invoked_subcommand is not None:
+        return
     console = Console()
     console.print(f"taxonomy {TAXONOMY_VERSION}; terrorism = {', '.join(TERRORISM_LABELS)}")
     for title, entries in (("labels", LABELS), ("contexts", CONTEXTS)):
@@ -213,6 +216,9 @@ def labels(language: str) -> None:
         for entry in entries:
             table.add_row(*_label_cells(entry, language))
         console.print(table)
+
+
+labels.add_command(export_labels)
 
 
 @main.group("release")

@@ -115,6 +115,30 @@ def maintain() -> None:
     click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
 
 
+@click.command("export")
+@click.argument("output", type=FILE)
+def export_labels(output: Path) -> None:
+    """Write every review to OUTPUT (.jsonl), as `penapisan-train retrain --labels` reads it.
+
+    One row a review, the reviewer under a pseudonym, and one a text whose case is closed, labelled
+    by `consensus`. Every text read is on record.
+    """
+    from service.labels.export import export_labels as export
+    from service.labels.pseudonyms import Pseudonyms
+    from service.sealing import Sealer
+    from service.settings import split_keys
+
+    database, settings = _open_database()
+    sealer = Sealer(split_keys(settings.text_keys))
+    done = export(database, sealer, Pseudonyms(settings.data_dir), output, OPERATOR)
+    click.echo(f"{done.reviews} reviews and {done.consensus} consensus rows", err=True)
+    click.echo(
+        f"left out: {done.undone} undone, {done.without_text} whose text was purged, "
+        f"{done.of_accounts_and_channels} of accounts and channels",
+        err=True,
+    )
+
+
 @click.group()
 def keys() -> None:
     """API keys of programs, and the key that encrypts post text."""
