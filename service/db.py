@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class Database:
                 "max_overflow": 20,
             }
         self.engine = create_engine(url, **options)
+        # SQLite's writers poll for its lock and may starve; those of one process queue here.
+        self._turn = threading.RLock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
 
@@ -93,7 +96,7 @@ class Database:
         Unavailable
             The database cannot be reached, is full or stays locked; nothing was written.
         """
-        with _session(self.engine) as session:
+        with self._turn, _session(self.engine) as session:
             yield session
 
     @contextmanager

@@ -73,5 +73,9 @@ def problem(
 
 def _pointer(location: Sequence[object]) -> str:
     """``("body", "posts", 3)`` as ``/posts/3``; other places keep their name in front."""
-    parts = location[1:] if location and location[0] == "body" else location
+    return pointer(location[1:] if location and location[0] == "body" else location)
+
+
+def pointer(parts: Sequence[object]) -> str:
+    """A JSON pointer (RFC 6901): ``("posts", 3)`` as ``/posts/3``."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
