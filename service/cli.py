@@ -1,4 +1,4 @@
-"""``penapisan``: score an export, explain a text, show labels and releases.
+"""``penapisan``: score an export, explain a text, show labels and releases, run the service.
 
 Data goes to stdout, progress to stderr. Exit 0 done, 1 failed, 2 wrong usage.
 """
@@ -45,6 +45,8 @@ from screening.rows import Row, to_row
 from screening.taxonomy import CONTEXTS, LABELS, TAXONOMY_VERSION, TERRORISM_LABELS, Label
 from screening.text import display_text, normalise
 from screening.types import Post, ReadReport
+from service.commands import add_commands, export_labels
+from service.errors import ServiceError
 
 stderr = Console(stderr=True)
 
@@ -65,7 +67,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ScreeningError, ModelError) as error:
+        except (ScreeningError, ModelError, ServiceError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -73,6 +75,9 @@ class Commands(click.Group):
 @click.version_option(package_name="penapisan")
 def main() -> None:
     """Find radicalism and terrorism content in Indonesian posts, for a person to check."""
+
+
+add_commands(main)
 
 
 @main.command()
@@ -197,10 +202,13 @@ def explain(text: str, release: Path | None, engine: Any) -> None:
         console.print("the text is longer than can be scored; its end was left out")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @click.option("--language", type=click.Choice(["id", "en"]), default="id", show_default=True)
-def labels(language: str) -> None:
+@click.pass_context
+def labels(ctx: click.Context, language: str) -> None:
     """Show the taxonomy: what each label and context means, and what is not it."""
+    if ctx.invoked_subcommand is not None:
+        return
     console = Console()
     console.print(f"taxonomy {TAXONOMY_VERSION}; terrorism = {', '.join(TERRORISM_LABELS)}")
     for title, entries in (("labels", LABELS), ("contexts", CONTEXTS)):
@@ -208,6 +216,9 @@ def labels(language: str) -> None:
         for entry in entries:
             table.add_row(*_label_cells(entry, language))
         console.print(table)
+
+
+labels.add_command(export_labels)
 
 
 @main.group("release")

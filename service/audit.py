@@ -1,0 +1,118 @@
+"""The audit chain: who read or changed what, each entry sealed by the hash of the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from service.db import now
+from service.tables import AuditEntry
+
+GENESIS = "0" * 64
+"""What the first entry follows."""
+
+CHAIN_LOCK = 7_031_217
+"""PostgreSQL advisory lock: one writer appends at a time. SQLite has but one writer."""
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first entry of the chain that is not as it was written."""
+
+    sequence: int
+    what: str
+
+
+def append(
+    session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+) -> AuditEntry:
+    """Add an entry; it becomes true with the transaction that did what it tells.
+
+    Append last: the chain's lock is held until the end of the transaction, and one that locked
+    the chain before its rows could meet another that locked them the other way round.
+    ``subject`` names what was read or changed, such as ``case:12``; never post text.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
+    last = session.scalars(select(AuditEntry).order_by(AuditEntry.sequence.desc()).limit(1)).first()
+    entry = AuditEntry(
+        sequence=1 if last is None else last.sequence + 1,
+        at=now(),
+        actor=actor,
+        action=action,
+        subject=subject,
+        detail=dict(detail or {}),
+        previous=GENESIS if last is None else last.sha256,
+    )
+    entry.sha256 = entry_hash(entry)
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def entry_hash(entry: AuditEntry) -> str:
+    """SHA-256 over the entry's canonical JSON and the hash before it."""
+    body = {
+        "sequence": entry.sequence,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "detail": entry.detail,
+        "previous": entry.previous,
+    }
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def entries(session: Session) -> Iterator[AuditEntry]:
+    """The whole chain, oldest first, page by page."""
+    after = 0
+    while page := page_of_entries(session, after, PAGE):
+        yield from page
+        after = page[-1].sequence
+        session.expunge_all()
+
+
+def page_of_entries(session: Session, after: int, limit: int) -> Sequence[AuditEntry]:
+    return session.scalars(
+        select(AuditEntry)
+        .where(AuditEntry.sequence > after)
+        .order_by(AuditEntry.sequence)
+        .limit(limit)
+    ).all()
+
+
+def verify(session: Session, *, head: str | None = None) -> Fault | None:
+    """The first fault of the chain, or ``None``.
+
+    A changed entry no longer has its hash, a missing or moved one breaks the sequence or the link.
+    ``head`` is the last hash as it was noted elsewhere: it betrays a chain cut off or written anew.
+    """
+    expected, previous, seen = 1, GENESIS, head is None
+    for entry in entries(session):
+        if entry.sequence != expected:
+            return Fault(expected, f"is missing: entry {entry.sequence} follows {expected - 1}")
+        if entry.previous != previous:
+            return Fault(entry.sequence, "does not follow the entry before it")
+        if entry.sha256 != entry_hash(entry):
+            return Fault(entry.sequence, "was changed after it was written")
+        expected, previous = entry.sequence + 1, entry.sha256
+        seen = seen or previous == head
+    return None if seen else Fault(expected, "is missing: the noted head is not in the chain")
+
+
+def chain_head(session: Session) -> tuple[int, str]:
+    """Sequence and hash of the last entry; (0, ``GENESIS``) of an empty chain."""
+    row = session.execute(
+        select(AuditEntry.sequence, AuditEntry.sha256).order_by(AuditEntry.sequence.desc()).limit(1)
+    ).first()
+    return (0, GENESIS) if row is None else (row[0], row[1])

@@ -1,0 +1,251 @@
+"""Commands for whoever runs the service: audit, back-up, restore, maintain, keys.
+
+The database is imported inside the commands, so that scoring a file does not wait for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from service.db import Database
+    from service.settings import Settings
+    from service.tables import ApiKey
+
+OPERATOR = "system:command-line"
+FILE = click.Path(path_type=Path, dir_okay=False)
+ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrator")
+"""``service.auth.Role``, which would load the database with the command line."""
+
+
+def add_commands(main: click.Group) -> None:
+    for command in (audit_group, backup, restore, maintain, keys):
+        main.add_command(command)
+
+
+@click.group("audit")
+def audit_group() -> None:
+    """The log of who read and changed what."""
+
+
+@audit_group.command()
+@click.option("--head", type=FILE, help="A head noted before: betrays a chain cut off or redone.")
+@click.option("--roots", type=FILE, help="PEM of the time-stamping authority: checks HEAD.tsr too.")
+def verify(head: Path | None, roots: Path | None) -> None:
+    """Check every link of the chain; name the first entry that is changed, missing or moved."""
+    from service import audit
+    from service.timestamps import read_head
+
+    if roots and not head:
+        raise click.UsageError("--roots checks the time-stamp of a --head")
+    database, _ = _open_database()
+    with database.reading() as session:
+        fault = audit.verify(session, head=read_head(head) if head else None)
+        sequence, sha256 = audit.chain_head(session)
+    if fault is not None:
+        raise click.ClickException(f"entry {fault.sequence} {fault.what}")
+    click.echo(f"{sequence} entries, unbroken; head {sha256}")
+    if head and roots:
+        click.echo(f"the noted head was time-stamped at {_stamped_at(head, roots)}")
+
+
+@audit_group.command()
+@click.argument("output", type=FILE)
+@click.option("--timestamp", "url", help="RFC 3161 authority; its reply goes to OUTPUT.tsr.")
+def head(output: Path, url: str | None) -> None:
+    """Note the chain's head in OUTPUT; keep it where nobody who runs the database can write."""
+    from service import audit
+    from service.db import now
+    from service.timestamps import head_document, request_stamp
+
+    database, _ = _open_database()
+    with database.reading() as session:
+        sequence, sha256 = audit.chain_head(session)
+    document = head_document(sequence, sha256, now())
+    reply = request_stamp(document, url) if url else None
+    output.write_bytes(document)
+    if reply is not None:
+        _stamp_path(output).write_bytes(reply)
+    click.echo(f"entry {sequence}: {sha256}")
+
+
+@click.command()
+@click.argument("output", type=FILE)
+def backup(output: Path) -> None:
+    """Write the whole database to OUTPUT (.zip), while the service runs."""
+    from service import audit
+    from service.backup import write_backup
+
+    database, _ = _open_database()
+    rows = write_backup(database, output)
+    with database.session() as session:
+        audit.append(session, OPERATOR, "backup.write", "database", {"rows": sum(rows.values())})
+    click.echo(f"{sum(rows.values())} rows of {len(rows)} tables")
+
+
+@click.command()
+@click.argument("source", type=FILE)
+def restore(source: Path) -> None:
+    """Fill an empty database from a back-up; SQLite and PostgreSQL read each other's."""
+    from service import audit
+    from service.backup import restore_backup
+
+    database, _ = _open_database(create=True)
+    rows = restore_backup(database, source)
+    with database.session() as session:
+        audit.append(session, OPERATOR, "backup.restore", "database", {"rows": sum(rows.values())})
+    click.echo(f"{sum(rows.values())} rows of {len(rows)} tables; the audit chain is unbroken")
+
+
+@click.command()
+def maintain() -> None:
+    """Purge what is past its retention period and rank waiting cases anew; run it daily."""
+    from service.cases.service import rerank
+    from service.db import now
+    from service.retention import purge
+
+    database, settings = _open_database()
+    at = now()
+    done = purge(database, settings, OPERATOR, at)
+    with database.session() as session:
+        ranked = rerank(session, OPERATOR, at)
+    click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
+
+
+@click.command("export")
+@click.argument("output", type=FILE)
+def export_labels(output: Path) -> None:
+    """Write every review to OUTPUT (.jsonl), as `penapisan-train retrain --labels` reads it.
+
+    One row a review, the reviewer under a pseudonym, and one a text whose case is closed, labelled
+    by `consensus`. Every text read is on record.
+    """
+    from service.labels.export import export_labels as export
+    from service.labels.pseudonyms import Pseudonyms
+    from service.sealing import Sealer
+    from service.settings import split_keys
+
+    database, settings = _open_database()
+    sealer = Sealer(split_keys(settings.text_keys))
+    done = export(database, sealer, Pseudonyms(settings.data_dir), output, OPERATOR)
+    click.echo(f"{done.reviews} reviews and {done.consensus} consensus rows", err=True)
+    click.echo(
+        f"left out: {done.undone} undone, {done.without_text} whose text was purged, "
+        f"{done.of_accounts_and_channels} of accounts and channels",
+        err=True,
+    )
+
+
+@click.group()
+def keys() -> None:
+    """API keys of programs, and the key that encrypts post text."""
+
+
+def _key_name(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+    if not 1 <= len(name) <= 128 or not name.isprintable():
+        raise click.BadParameter("a name has 1 to 128 printable characters")
+    return name
+
+
+@keys.command()
+@click.argument("name", callback=_key_name)
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What its holder may do.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it works; default: for good.")
+@click.option(
+    "--per-minute", type=click.IntRange(1, 10**6), help="Requests a minute; default: no limit."
+)
+def new(name: str, role: str, days: int | None, per_minute: int | None) -> None:
+    """Make a key; its secret goes to stdout this once and is not kept."""
+    from service.auth import Role, create_key
+
+    database, _ = _open_database(create=True)
+    with database.session() as session:
+        key, secret = create_key(
+            session, OPERATOR, name, Role(role), days=days, per_minute=per_minute
+        )
+    click.echo(f"key {key.id}; its secret is shown this once:", err=True)
+    click.echo(secret)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Show every key without its secret, one a line, tab-separated."""
+    from sqlalchemy import select
+
+    from service.tables import ApiKey
+
+    database, _ = _open_database()
+    click.echo("id\tname\trole\tper_minute\tcreated\texpires\tstate")
+    with database.reading() as session:
+        for key in session.scalars(select(ApiKey).order_by(ApiKey.id)):
+            expires = key.expires_at.date().isoformat() if key.expires_at else "never"
+            limit, created = key.per_minute or "none", key.created_at.date()
+            click.echo(
+                f"{key.id}\t{key.name}\t{key.role}\t{limit}\t{created}\t{expires}\t{_state(key)}"
+            )
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID", type=click.IntRange(1, 2**53))
+def revoke(key_id: int) -> None:
+    """Let a key work no longer, from now on."""
+    from service.auth import revoke_key
+    from service.errors import Conflict, NotFound
+    from service.tables import ApiKey
+
+    database, _ = _open_database()
+    with database.session() as session:
+        key = session.get(ApiKey, key_id, with_for_update=True)
+        if key is None:
+            raise NotFound(f"there is no key {key_id}; `penapisan keys list` shows all")
+        if key.revoked_at is not None:
+            raise Conflict(f"key {key_id} was revoked on {key.revoked_at.date()}")
+        revoke_key(session, OPERATOR, key)
+    click.echo(f"key {key_id} is revoked")
+
+
+@keys.command("new-text-key")
+def new_text_key() -> None:
+    """Make a key for PENAPISAN_TEXT_KEYS; put it first there, before those in use."""
+    from cryptography.fernet import Fernet
+
+    click.echo(Fernet.generate_key().decode())
+
+
+def _state(key: ApiKey) -> str:
+    from service.db import now
+
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now() else "valid"
+
+
+def _open_database(*, create: bool = False) -> tuple[Database, Settings]:
+    from service.db import Database
+    from service.settings import Settings
+
+    settings = Settings()
+    path = settings.data_dir / "penapisan.db"
+    if not create and settings.database_url is None and not path.exists():
+        raise click.ClickException(f"{path}: there is no database; set PENAPISAN_DATA_DIR")
+    database = Database(settings)
+    click.get_current_context().call_on_close(database.close)
+    database.upgrade()
+    return database, settings
+
+
+def _stamp_path(head_file: Path) -> Path:
+    return head_file.with_name(f"{head_file.name}.tsr")
+
+
+def _stamped_at(head_file: Path, roots: Path) -> str:
+    from cryptography import x509
+
+    from service.timestamps import check_stamp
+
+    certificates = x509.load_pem_x509_certificates(roots.read_bytes())
+    reply = _stamp_path(head_file).read_bytes()
+    return check_stamp(head_file.read_bytes(), reply, certificates).isoformat()

@@ -1,0 +1,79 @@
+"""What endpoints ask for: the database, the settings, who sends the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from service.auth import Permission, Principal, principal_of_key, principal_of_session
+from service.db import Database
+from service.errors import Forbidden, Unauthorized
+from service.sealing import Sealer
+from service.settings import Settings
+
+SESSION_COOKIE = "penapisan_session"
+CSRF_HEADER = "X-Penapisan"
+"""A page of another origin cannot send this header unasked; its value does not matter."""
+
+
+def get_database(request: Request) -> Database:
+    return cast(Database, request.app.state.database)
+
+
+def get_settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
+
+
+def get_sealer(request: Request) -> Sealer:
+    return cast(Sealer, request.app.state.sealer)
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+SealerDep = Annotated[Sealer, Depends(get_sealer)]
+
+
+def current_principal(request: Request, database: DatabaseDep) -> Principal:
+    """Who sends the request: an API key, or a session's cookie.
+
+    Raises
+    ------
+    Unauthorized
+        Neither is given, or it does not hold.
+    Forbidden
+        A change is asked for with a cookie and without the header that only our pages send.
+    """
+    secret = _given_key(request)
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if secret is None and cookie is None:
+        raise Unauthorized("send 'Authorization: Bearer' with an API key, or sign in")
+    with database.reading() as session:
+        if secret is not None:
+            return principal_of_key(session, secret)
+        if request.method not in {"GET", "HEAD"} and CSRF_HEADER not in request.headers:
+            raise Forbidden(f"a change by a signed-in browser needs the header '{CSRF_HEADER}'")
+        return principal_of_session(session, cast(str, cookie))
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+def require(*permissions: Permission) -> Callable[[Principal], Principal]:
+    """A dependency that lets those through whose role has any of the permissions."""
+
+    def check(who: CurrentPrincipal) -> Principal:
+        if not any(who.may(permission) for permission in permissions):
+            wanted = " or ".join(permission.replace("_", " ") for permission in permissions)
+            raise Forbidden(f"the role '{who.role}' may not {wanted}")
+        return who
+
+    return check
+
+
+def _given_key(request: Request) -> str | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.casefold() == "bearer":
+        return secret.strip()
+    return request.headers.get("X-API-Key")

@@ -1,0 +1,80 @@
+"""Scoring over HTTP, in our own shape."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from service.auth import Permission, Principal
+from service.dependencies import DatabaseDep, SealerDep, SettingsDep, require
+from service.errors import Unprocessable
+from service.observation import Metrics
+from service.scoring import service
+from service.scoring.batcher import Batcher
+from service.scoring.schemas import ScoreAnswer, ScoreRequest, to_answer, to_post
+from service.scoring.storing import Scored
+
+router = APIRouter(prefix="/v1", tags=["scoring"])
+
+REPLAYED = "Idempotent-Replayed"
+
+Scoring = Annotated[Principal, Depends(require(Permission.SCORE))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="A repeated request with the same key gets the first one's answer"),
+]
+
+
+def get_room(
+    request: Request, database: DatabaseDep, sealer: SealerDep, settings: SettingsDep
+) -> service.Room:
+    state = request.app.state
+    batcher = cast(Batcher, state.batcher)
+    return service.Room(database, sealer, batcher, settings, cast(Metrics, state.metrics))
+
+
+RoomDep = Annotated[service.Room, Depends(get_room)]
+
+
+@router.post("/score", response_model=ScoreAnswer)
+def score_posts(
+    sent: ScoreRequest,
+    who: Scoring,
+    room: RoomDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """Score up to a thousand posts, keep them, and open cases for the hits.
+
+    A bad post is named in ``errors`` and its place in ``results`` is ``null``; the others are
+    scored. What is answered is stored.
+    """
+    posts, problems = service.read_posts(sent.posts)
+    if not posts:
+        errors = [problem.model_dump() for problem in problems]
+        raise Unprocessable("no post of the request can be scored", errors=errors)
+    policy = room.batcher.policy
+
+    def answer(scored: list[Scored]) -> dict[str, Any]:
+        results: list[Any] = [None] * len(sent.posts)
+        for (place, post), item in zip(posts.items(), scored, strict=True):
+            results[place] = to_answer(post, item, policy, with_spans=sent.spans)
+        return ScoreAnswer(
+            request_id=f"req_{secrets.token_hex(12)}",
+            release=room.batcher.release,
+            results=results,
+            errors=problems,
+        ).model_dump(mode="json")
+
+    body, is_replayed = service.submit(
+        room,
+        who,
+        [(to_post(post), post.views) for post in posts.values()],
+        answer,
+        once=service.Once.of(idempotency_key, sent.model_dump(mode="json")),
+    )
+    if is_replayed:
+        response.headers[REPLAYED] = "true"
+    return body

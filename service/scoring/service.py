@@ -1,0 +1,158 @@
+"""Score what a request sends, keep it, and open its cases: one transaction, then the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
+
+from screening.types import Post
+from service.auth import Principal
+from service.db import Database, now
+from service.errors import Conflict, Unprocessable
+from service.observation import Metrics
+from service.problems import FieldProblem, pointer
+from service.scoring.batcher import Batcher
+from service.scoring.schemas import PostIn
+from service.scoring.storing import Scored, remembered, sha256_of, store
+from service.sealing import Sealer
+from service.settings import Settings
+from service.tables import Answered
+
+MAX_KEY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What scoring works with."""
+
+    database: Database
+    sealer: Sealer
+    batcher: Batcher
+    settings: Settings
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that must take effect once: its ``Idempotency-Key`` and a digest of its body."""
+
+    key: str
+    sha256: str
+
+    @classmethod
+    def of(cls, key: str | None, body: object) -> Once | None:
+        """``None`` without a key.
+
+        Raises
+        ------
+        Unprocessable
+            The key is empty or too long.
+        """
+        if key is None:
+            return None
+        if not 0 < len(key) <= MAX_KEY or "\x00" in key:
+            raise Unprocessable(f"Idempotency-Key must have 1 to {MAX_KEY} characters")
+        flat = json.dumps(body, sort_keys=True, default=str)
+        return cls(key, hashlib.sha256(flat.encode()).hexdigest())
+
+
+def read_posts(rows: Sequence[Any]) -> tuple[dict[int, PostIn], list[FieldProblem]]:
+    """The posts that can be read, by their place, and what is wrong with the others."""
+    posts: dict[int, PostIn] = {}
+    problems: list[FieldProblem] = []
+    for place, row in enumerate(rows):
+        try:
+            posts[place] = PostIn.model_validate(row)
+        except ValidationError as error:
+            problems += [
+                FieldProblem(pointer=pointer(("posts", place, *e["loc"])), detail=e["msg"])
+                for e in error.errors(include_url=False, include_input=False)
+            ]
+    return posts, problems
+
+
+def text_post(text: str) -> Post:
+    """A bare text as a post: its hash stands for its place."""
+    return Post("api", None, sha256_of(text), text)
+
+
+def submit(
+    room: Room,
+    who: Principal,
+    posts: Sequence[tuple[Post, int | None]],
+    answer: Callable[[list[Scored]], dict[str, Any]],
+    *,
+    once: Once | None = None,
+    is_kept: bool = True,
+) -> tuple[dict[str, Any], bool]:
+    """The answer to ``posts`` (each with its views), and whether it was given before.
+
+    When this returns, posts, scores, cases and the answer to ``once`` are committed together.
+
+    Raises
+    ------
+    Overloaded, Unavailable
+        Nothing was stored.
+    Unprocessable
+        The ``Idempotency-Key`` was used for another request.
+    Conflict
+        The same key is being answered at this moment.
+    """
+    if once is not None and (given := _given_before(room, who, once)) is not None:
+        return given, True
+    scores = room.batcher.score([post.text for post, _ in posts])
+    scored = [
+        Scored(post, score, views) for (post, views), score in zip(posts, scores, strict=True)
+    ]
+    body = answer(scored)
+    for item in scored:
+        band = room.batcher.policy.decide(item.score).band
+        room.metrics.bands.labels(band, item.score.release).inc()
+    if not is_kept:
+        return body, False
+    at = now()
+    try:
+        with room.database.session() as session:
+            if once is not None:
+                session.add(
+                    Answered(
+                        principal=who.id,
+                        key=once.key,
+                        request_sha256=once.sha256,
+                        answer=body,
+                        answered_at=at,
+                    )
+                )
+                session.flush()
+            store(
+                session,
+                room.sealer,
+                scored,
+                policy=room.batcher.policy,
+                who=who,
+                at=at,
+                audit_share=room.settings.audit_share,
+            )
+    except IntegrityError as error:
+        if once is None:
+            raise
+        raise Conflict(
+            "a request with this Idempotency-Key is being answered; repeat it"
+        ) from error
+    return body, False
+
+
+def _given_before(room: Room, who: Principal, once: Once) -> dict[str, Any] | None:
+    with room.database.reading() as session:
+        given = remembered(session, who, once.key)
+        if given is None:
+            return None
+        if given.request_sha256 != once.sha256:
+            raise Unprocessable("this Idempotency-Key was used for another request; take a new one")
+        return given.answer

@@ -1,0 +1,187 @@
+"""Submitted posts into the database: contents once, posts once, scores by release, then cases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Insert, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from screening.policy import Policy
+from screening.types import Post, Score
+from service import audit
+from service.auth import Principal
+from service.cases.opening import Stored, open_cases
+from service.sealing import Sealer
+from service.tables import Answered, Content, PostRow, ScoreRow
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A submitted post with its score; ``views`` where the submitter knows them."""
+
+    post: Post
+    score: Score
+    views: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.post.text)
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def store(
+    session: Session,
+    sealer: Sealer,
+    scored: Sequence[Scored],
+    *,
+    policy: Policy,
+    who: Principal,
+    at: datetime,
+    audit_share: float,
+) -> None:
+    """Keep posts and scores and open their cases; what is there already is left as it is.
+
+    Rows are written in one order, so that two requests never wait for each other.
+    """
+    if not scored:
+        return
+    ordered = sorted(scored, key=_key)
+    known = _known_contents(session, ordered)
+    _put_contents(session, sealer, ordered, at)
+    _put(session, PostRow, [_post_values(item, who, at) for item in ordered])
+    _put(session, ScoreRow, [_score_values(item, policy, at) for item in ordered])
+    posts, scores = _stored_rows(session, ordered)
+    stored = [
+        Stored(
+            posts[_key(item)],
+            scores[item.sha256],
+            item.post.text,
+            is_new=(item.post.platform, item.post.channel_id or "", item.sha256) not in known,
+        )
+        for item in {_key(item): item for item in ordered}.values()
+    ]
+    made = open_cases(session, stored, audit_share=audit_share, at=at)
+    detail = {"posts": len(scored), "opened": len(made.opened), "attached": len(made.attached)}
+    audit.append(session, who.id, "posts.submit", f"release:{policy.version}", detail)
+
+
+def remembered(session: Session, who: Principal, key: str) -> Answered | None:
+    """The answer given before to this caller's ``Idempotency-Key``."""
+    return session.get(Answered, (who.id, key))
+
+
+def _key(item: Scored) -> tuple[str, str, str, str]:
+    post = item.post
+    return (post.platform, post.channel_id or "", post.message_id, item.sha256)
+
+
+def _known_contents(session: Session, scored: Sequence[Scored]) -> set[tuple[str, str, str]]:
+    """Which contents their channels had before."""
+    rows = session.execute(
+        select(PostRow.platform, PostRow.channel_id, PostRow.content_sha256)
+        .where(PostRow.content_sha256.in_({item.sha256 for item in scored}))
+        .distinct()
+    )
+    return {(platform, channel, sha256) for platform, channel, sha256 in rows}
+
+
+def _put_contents(session: Session, sealer: Sealer, scored: Sequence[Scored], at: datetime) -> None:
+    texts = {item.sha256: item.post.text for item in scored}
+    rows = [
+        {
+            "sha256": sha256,
+            "sealed": sealer.seal(text),
+            "characters": len(text),
+            "created_at": at,
+            "last_seen_at": at,
+        }
+        for sha256, text in sorted(texts.items())
+    ]
+    insert = _insert(session, Content)
+    # A text that was purged and comes again is kept again, from now on.
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["sha256"],
+            set_={
+                "last_seen_at": insert.excluded.last_seen_at,
+                "sealed": func.coalesce(Content.sealed, insert.excluded.sealed),
+                "purged_at": None,
+            },
+        ),
+        rows,
+    )
+
+
+def _put(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None:
+    session.execute(_insert(session, table).on_conflict_do_nothing(), rows)
+
+
+def _insert(session: Session, table: type[Any]) -> Any:
+    dialect = session.get_bind().dialect.name
+    insert: Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return insert
+
+
+def _stored_rows(
+    session: Session, scored: Sequence[Scored]
+) -> tuple[dict[tuple[str, str, str, str], PostRow], dict[str, ScoreRow]]:
+    contents = {item.sha256 for item in scored}
+    wanted = {item.post.message_id for item in scored}
+    posts = session.scalars(
+        select(PostRow).where(PostRow.content_sha256.in_(contents), PostRow.message_id.in_(wanted))
+    )
+    scores = session.scalars(
+        select(ScoreRow).where(
+            ScoreRow.content_sha256.in_(contents), ScoreRow.release == scored[0].score.release
+        )
+    )
+    return (
+        {(p.platform, p.channel_id, p.message_id, p.content_sha256): p for p in posts},
+        {score.content_sha256: score for score in scores},
+    )
+
+
+def _post_values(item: Scored, who: Principal, at: datetime) -> dict[str, Any]:
+    post = item.post
+    return {
+        "platform": post.platform,
+        "channel_id": post.channel_id or "",
+        "channel_name": post.channel_name,
+        "message_id": post.message_id,
+        "content_sha256": item.sha256,
+        "posted_at": post.posted_at,
+        "author_id": post.author_id,
+        "author_name": post.author_name,
+        "forwarded_from": post.forwarded_from,
+        "permalink": post.permalink,
+        "views": item.views,
+        "submitted_by": who.id,
+        "received_at": at,
+    }
+
+
+def _score_values(item: Scored, policy: Policy, at: datetime) -> dict[str, Any]:
+    decision = policy.decide(item.score)
+    return {
+        "content_sha256": item.sha256,
+        "release": item.score.release,
+        "band": decision.band,
+        "decided_by": decision.label,
+        "threshold": decision.threshold,
+        "policy": decision.policy,
+        "terrorism": item.score.terrorism,
+        "labels": dict(item.score.labels),
+        "contexts": dict(item.score.contexts),
+        "windows": item.score.windows,
+        "truncated": item.score.truncated,
+        "scored_at": at,
+    }

@@ -1,0 +1,209 @@
+"""Posts in, scores out, everything kept: on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select
+
+from service import audit
+from service.auth import Role
+from service.db import Database
+from service.sealing import Sealer
+from service.settings import Settings
+from service.tables import Case, CasePost, Content, PostRow, ScoreRow
+from tests.service.serving import key_of, served
+
+HIT = "xxxxxxxx bb"
+
+
+@pytest.fixture
+def client(settings: Settings, database: Database) -> Iterator[TestClient]:
+    with served(settings) as client:
+        client.headers.update(key_of(database, Role.SUBMITTER))
+        yield client
+
+
+def count(database: Database, table: type[Any]) -> int:
+    with database.reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_a_hit_is_scored_kept_and_opens_a_case(client: TestClient, database: Database) -> None:
+    post = {"text": HIT, "id": "mine", "platform": "telegram", "channel_id": "7", "message_id": "1"}
+    answer = client.post("/v1/score", json={"posts": [post], "spans": True})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.pop("request_id").startswith("req_")
+    share = round(8 / 11, 6)
+    assert body["errors"] == []
+    assert body["results"][0] == {
+        "id": "mine",
+        "key": "telegram:7:1",
+        "band": "review",
+        "decided_by": "terrorism",
+        "threshold": 0.3,
+        "labels": body["results"][0]["labels"],
+        "terrorism": share,
+        "contexts": body["results"][0]["contexts"],
+        "release": "fake-1",
+        "policy": "fake-1",
+        "windows": 1,
+        "truncated": False,
+        "language": None,
+        "spans": [{"begin": 0, "end": 1, "label": "terrorism", "weight": share}],
+    }
+    assert body["results"][0]["labels"]["incitement"] == share
+    with database.reading() as session:
+        content = session.scalars(select(Content)).one()
+        assert content.sha256 == hashlib.sha256(HIT.encode()).hexdigest()
+        assert content.sealed is not None
+        assert Sealer().open(content.sealed) == HIT
+        case = session.scalars(select(Case).where(Case.kind == "content")).one()
+        assert (case.platform, case.channel_id, case.band) == ("telegram", "7", "review")
+        assert audit.verify(session) is None
+
+
+def test_a_bad_post_is_named_and_the_others_are_scored(
+    client: TestClient, database: Database
+) -> None:
+    posts: list[Any] = [{"text": f"pagi {n}", "message_id": str(n)} for n in range(1000)]
+    posts[417] = {"text": "pagi", "views": -1}
+    body = client.post("/v1/score", json={"posts": posts}).json()
+    assert [e["pointer"] for e in body["errors"]] == ["/posts/417/views"]
+    assert body["results"][417] is None
+    assert sum(result is not None for result in body["results"]) == 999
+    assert count(database, PostRow) == 999
+
+
+@pytest.mark.parametrize(
+    ("post", "pointer"),
+    [
+        ({}, "/posts/0/text"),
+        ({"text": ""}, "/posts/0/text"),
+        ({"text": 5}, "/posts/0/text"),
+        ({"text": "a", "surprise": 1}, "/posts/0/surprise"),
+        ({"text": "a", "message_id": "a\x00b"}, "/posts/0/message_id"),
+        ({"text": "a", "posted_at": "soon"}, "/posts/0/posted_at"),
+        ({"text": "a", "posted_at": "0001-01-01T00:00:00+14:00"}, "/posts/0/posted_at"),
+        ("not an object", "/posts/0"),
+    ],
+)
+def test_nothing_is_stored_of_a_request_with_no_good_post(
+    client: TestClient, database: Database, post: object, pointer: str
+) -> None:
+    answer = client.post("/v1/score", json={"posts": [post]})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert count(database, PostRow) == 0
+
+
+def test_text_may_hold_nul_and_control_characters(client: TestClient, database: Database) -> None:
+    text = "pagi\x00\x07\u202e semua"
+    assert client.post("/v1/score", json={"posts": [{"text": text}]}).status_code == 200
+    with database.reading() as session:
+        sealed = session.scalars(select(Content.sealed)).one()
+    assert sealed is not None
+    assert Sealer().open(sealed) == text
+
+
+def test_a_lone_surrogate_is_refused_by_name(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/score",
+        content=b'{"posts": [{"text": "a\\ud800"}]}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/posts/0/text"
+
+
+def test_a_body_that_is_too_large_is_refused(settings: Settings, database: Database) -> None:
+    small = settings.model_copy(update={"request_bytes": 2000})
+    with served(small) as client:
+        client.headers.update(key_of(database, Role.SUBMITTER))
+        answer = client.post("/v1/score", json={"posts": [{"text": "a" * 3000}]})
+        assert answer.status_code == 413
+        assert "2000 bytes" in answer.json()["detail"]
+        assert client.post("/v1/score", json={"posts": [{"text": "a"}]}).status_code == 200
+    assert count(database, PostRow) == 1
+
+
+def test_a_repeat_is_one_post_and_one_content_in_two_channels(
+    client: TestClient, database: Database
+) -> None:
+    post = {"text": HIT, "platform": "telegram", "channel_id": "7", "message_id": "1"}
+    for fields in ({}, {}, {"message_id": "2"}, {"channel_id": "8"}):
+        assert client.post("/v1/score", json={"posts": [post | fields]}).status_code == 200
+    assert count(database, Content) == 1
+    assert count(database, ScoreRow) == 1
+    assert count(database, PostRow) == 3
+    with database.reading() as session:
+        cases = session.scalars(select(Case).where(Case.kind == "content")).all()
+        assert sorted(case.channel_id for case in cases) == ["7", "8"]
+        attached = select(func.count()).select_from(CasePost).join(Case)
+        assert session.scalar(attached.where(Case.channel_id == "7")) == 2
+
+
+def test_an_idempotency_key_makes_a_repeat_change_nothing(
+    client: TestClient, database: Database
+) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    body = {"posts": [{"text": HIT}]}
+    first = client.post("/v1/score", json=body, headers=headers)
+    again = client.post("/v1/score", json=body, headers=headers)
+    assert again.json() == first.json()
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = client.post("/v1/score", json={"posts": [{"text": "b"}]}, headers=headers)
+    assert other.status_code == 422
+    assert "another request" in other.json()["detail"]
+    assert count(database, PostRow) == 1
+
+
+def test_concurrent_requests_with_the_same_texts_store_each_once(
+    client: TestClient, database: Database
+) -> None:
+    posts = [{"text": f"{HIT} {n}", "channel_id": "7", "message_id": str(n)} for n in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        requests = [
+            pool.submit(client.post, "/v1/score", json={"posts": posts if n % 2 else posts[::-1]})
+            for n in range(12)
+        ]
+        assert {request.result().status_code for request in requests} == {200}
+    assert count(database, PostRow) == 20
+    assert count(database, Content) == 20
+    with database.reading() as session:
+        assert audit.verify(session) is None
+
+
+def test_text_is_encrypted_where_a_key_is_configured(
+    settings: Settings, database: Database
+) -> None:
+    from cryptography.fernet import Fernet
+
+    key = Fernet.generate_key().decode()
+    with served(Settings.model_validate({**settings.model_dump(), "text_keys": key})) as client:
+        client.headers.update(key_of(database, Role.SUBMITTER))
+        assert client.post("/v1/score", json={"posts": [{"text": HIT}]}).status_code == 200
+    with database.reading() as session:
+        sealed = session.scalars(select(Content.sealed)).one()
+    assert sealed is not None
+    assert HIT.encode() not in sealed
+    assert Sealer([key]).open(sealed) == HIT
+
+
+def test_only_those_who_may_score_can(client: TestClient, database: Database) -> None:
+    headers = key_of(database, Role.REVIEWER)
+    answer = client.post("/v1/score", json={"posts": [{"text": "a"}]}, headers=headers)
+    assert answer.status_code == 403
+    del client.headers["Authorization"]
+    refused = client.post("/v1/score", json={"posts": [{"text": "a"}]})
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert count(database, PostRow) == 0

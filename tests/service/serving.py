@@ -1,0 +1,50 @@
+"""The application in a test: a client for each role."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.auth import Role, create_key
+from service.db import Database
+from service.settings import Settings
+from tests.builders import FakeScorer
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[TestClient]:
+    app = create_app(settings, FakeScorer())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def key_of(database: Database, role: Role) -> dict[str, str]:
+    """Headers of a new key's holder."""
+    with database.session() as session:
+        _, secret = create_key(session, "system", role.value, role)
+    return {"Authorization": f"Bearer {secret}"}
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[str]:
+    """The URL of a server with the application, on a free port."""
+    config = uvicorn.Config(create_app(settings, FakeScorer()), port=0, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server did not start")
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
