@@ -5,6 +5,7 @@ The database is imported inside the commands, so that scoring a file does not wa
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,46 @@ ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrato
 
 
 def add_commands(main: click.Group) -> None:
-    for command in (audit_group, backup, restore, maintain, keys):
+    for command in (serve, audit_group, backup, restore, maintain, keys):
         main.add_command(command)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def serve(host: str, port: int) -> None:
+    """Run the service: SQLite in ./penapisan-data unless PENAPISAN_* variables say otherwise.
+
+    On an empty database an administrator's key is made and shown, this once.
+    """
+    import uvicorn
+
+    from service.app import create_app
+    from service.settings import Settings
+
+    settings = Settings()
+    secret = _first_key(settings)
+    click.echo(f"http://{host}:{port}/docs describes every endpoint; stop with Ctrl-C", err=True)
+    if secret:
+        click.echo(f"administrator's key, shown this once: {secret}", err=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", access_log=False)
+
+
+def _first_key(settings: Settings) -> str | None:
+    """The secret of a new administrator's key, where nobody can sign in yet."""
+    from sqlalchemy import select
+
+    from service.auth import Role, create_key
+    from service.db import Database
+    from service.tables import ApiKey, Person
+
+    database = Database(settings)
+    database.upgrade()
+    with database.session() as session:
+        if any(session.scalars(select(table.id).limit(1)).first() for table in (ApiKey, Person)):
+            return None
+        return create_key(session, OPERATOR, "first administrator", Role.ADMINISTRATOR)[1]
 
 
 @click.group("audit")

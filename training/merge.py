@@ -12,6 +12,9 @@ from training.data import SPLITS, Split, fixed_split
 from training.families import groups
 
 ANSWERED = (*LABEL_IDS, *CONTEXT_IDS)
+CONSENSUS = "consensus"
+"""Who labelled a row that a service settled from several people's."""
+
 STRICTEST: tuple[Split, ...] = ("test", "validation", "train")
 
 
@@ -29,7 +32,11 @@ def merged(corpus: Sequence[LabelledPost], reviews: Sequence[LabelledPost]) -> l
 
 
 def _answered(post: LabelledPost, people: Sequence[LabelledPost]) -> LabelledPost:
-    """``post`` with what ``people`` agree on; its own answer where none of them gave one."""
+    """``post`` with what ``people`` agree on; its own answer where none of them gave one.
+
+    Rows of ``CONSENSUS`` hold what was settled after the others, which count no longer.
+    """
+    people = [row for row in people if row.labelled_by == CONSENSUS] or people
     answers = {label: _consensus(label, post, people) for label in ANSWERED}
     return replace(
         post,

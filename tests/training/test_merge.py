@@ -30,6 +30,13 @@ def test_where_people_disagree_the_label_is_unknown_and_the_rest_stands() -> Non
     assert one.is_yes("financing") is False
 
 
+def test_what_was_settled_outranks_the_people_who_disagreed() -> None:
+    yes, no = post("r1", "teks", "threat"), post("r2", "teks")
+    settled = post("r3", "teks", "threat", labelled_by="consensus")
+    (one,) = merged([], [yes, no, settled])
+    assert one.is_yes("threat") is True
+
+
 def test_a_label_nobody_answered_keeps_the_corpus_s_answer() -> None:
     silent = replace(post("r", "teks"), unknown=frozenset({"threat"}))
     (one,) = merged([post("a", "teks", "threat")], [silent])
