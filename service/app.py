@@ -14,6 +14,7 @@ from service import audit_endpoints, observation
 from service.cases import endpoints as case_endpoints
 from service.db import Database
 from service.problems import MEDIA_TYPE, Problem, add_handlers
+from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
 from service.scoring import endpoints as scoring_endpoints
 from service.scoring.batcher import Batcher
@@ -48,7 +49,14 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
     app.state.metrics = observation.Metrics()
     add_handlers(app)
     observation.observe(app)
-    for endpoints in (scoring_endpoints, compatible, case_endpoints, audit_endpoints, observation):
+    for endpoints in (
+        scoring_endpoints,
+        compatible,
+        case_endpoints,
+        review_endpoints,
+        audit_endpoints,
+        observation,
+    ):
         app.include_router(endpoints.router)
     return app
 
