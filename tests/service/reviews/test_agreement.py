@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
@@ -15,23 +14,18 @@ from service.auth import Permission, Principal, Role
 from service.cases import service
 from service.cases.opening import open_cases
 from service.db import Database, now
-from service.problems import add_handlers
 from service.reviews import endpoints
 from service.settings import Settings
 from service.tables import Case, Review
 from tests.service.building import LAWFUL, VIOLATING, person, store_post
-from tests.service.serving import key_of
+from tests.service.serving import key_of, served
 
 ADA, BUDI, SENIOR = person(1), person(2), person(9, Role.SENIOR)
 
 
 @pytest.fixture
-def client(settings: Settings, database: Database) -> Iterator[TestClient]:
-    app = FastAPI()
-    app.state.settings, app.state.database = settings, database
-    add_handlers(app)
-    app.include_router(endpoints.router)
-    with TestClient(app) as client:
+def client(settings: Settings) -> Iterator[TestClient]:
+    with served(settings) as client:
         yield client
 
 
