@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,8 +19,10 @@ from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
 from service.scoring import endpoints as scoring_endpoints
 from service.scoring.batcher import Batcher
+from service.scoring.service import write_submissions
 from service.sealing import Sealer
 from service.settings import Settings, split_keys
+from service.writer import Writer
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}, "description": words}
@@ -35,6 +38,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         503: "Not available",
     }.items()
 }
+
+WRITTEN_TOGETHER = 256
+"""Posts of one transaction at most: beyond, a commit's price no longer counts."""
 
 
 def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
@@ -71,8 +77,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,
         queue_posts=settings.queue_posts,
+        queue_seconds=settings.queue_seconds,
         on_batch=app.state.metrics.note_batch,
+    )
+    app.state.writer = Writer(
+        database,
+        partial(
+            write_submissions,
+            sealer=app.state.sealer,
+            policy=app.state.batcher.policy,
+            audit_share=settings.audit_share,
+        ),
+        together=WRITTEN_TOGETHER,
+        most_waiting=settings.queue_posts,
     )
     yield
     app.state.batcher.close()
+    app.state.writer.close()
     database.close()

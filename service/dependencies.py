@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -18,15 +18,16 @@ CSRF_HEADER = "X-Penapisan"
 """A page of another origin cannot send this header unasked; its value does not matter."""
 
 
-def get_database(request: Request) -> Database:
+# What never waits is async, or FastAPI would send each of them to a thread of its own.
+async def get_database(request: Request) -> Database:
     return cast(Database, request.app.state.database)
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def get_sealer(request: Request) -> Sealer:
+async def get_sealer(request: Request) -> Sealer:
     return cast(Sealer, request.app.state.sealer)
 
 
@@ -60,10 +61,10 @@ def current_principal(request: Request, database: DatabaseDep) -> Principal:
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 
-def require(*permissions: Permission) -> Callable[[Principal], Principal]:
+def require(*permissions: Permission) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets those through whose role has any of the permissions."""
 
-    def check(who: CurrentPrincipal) -> Principal:
+    async def check(who: CurrentPrincipal) -> Principal:
         if not any(who.may(permission) for permission in permissions):
             wanted = " or ".join(permission.replace("_", " ") for permission in permissions)
             raise Forbidden(f"the role '{who.role}' may not {wanted}")

@@ -71,7 +71,7 @@ class Moderation(BaseModel):
 
 
 @router.post("/v1/moderations", response_model=Moderation)
-def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
+async def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
     """OpenAI's moderation shape. ``flagged`` means: reached review; a person decides."""
     policy = room.batcher.policy
 
@@ -83,7 +83,7 @@ def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
         }
 
     posts = [(service.text_post(text), None) for text in sent.texts()]
-    return service.submit(room, who, posts, answer)[0]
+    return (await service.submit(room, who, posts, answer))[0]
 
 
 def _moderation(score: Score, policy: Policy) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Analysis(BaseModel):
 @router.post(
     "/v1alpha1/comments:analyze", response_model=Analysis, response_model_exclude_none=True
 )
-def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
+async def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
     """Perspective's shape. A span says where; its score is the whole text's."""
     known = {label.upper(): label for label in CATEGORIES}
     for name in sent.requested_attributes:
@@ -183,7 +183,7 @@ def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
         }
 
     posts = [(service.text_post(sent.comment.text), None)]
-    return service.submit(room, who, posts, answer, is_kept=not sent.do_not_store)[0]
+    return (await service.submit(room, who, posts, answer, is_kept=not sent.do_not_store))[0]
 
 
 class ServerMetadata(BaseModel):
@@ -282,7 +282,7 @@ def model_ready(name: Name, room: RoomDep, version: str | None = None) -> Respon
     response_model=InferAnswer,
     response_model_exclude_none=True,
 )
-def infer(
+async def infer(
     name: Name, sent: InferRequest, who: Scoring, room: RoomDep, version: str | None = None
 ) -> Any:
     """Texts as BYTES to probabilities as FP32 of shape (n_texts, n_outputs), row by row."""
@@ -305,7 +305,8 @@ def infer(
             ],
         }
 
-    return service.submit(room, who, [(service.text_post(text), None) for text in texts], answer)[0]
+    posts = [(service.text_post(text), None) for text in texts]
+    return (await service.submit(room, who, posts, answer))[0]
 
 
 def _outputs(score: Score) -> list[float]:
