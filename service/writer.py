@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from service.db import Database
-from service.errors import Unavailable
+from service.errors import ServiceError, Unavailable
 
 T = TypeVar("T")
 
@@ -82,12 +82,12 @@ class Writer(Generic[T]):
 
     def _work(self) -> None:
         while group := self._next_group():
-            if (failure := self._try(group)) is not None and len(group) > 1:
-                for waiting in group:
-                    _settle(waiting.done, self._try([waiting]))
-            else:
-                for waiting in group:
-                    _settle(waiting.done, failure)
+            failure = self._try(group)
+            # A database that is away would be away for each of them, one time-out after another.
+            is_one_bad = failure is not None and not isinstance(failure, ServiceError)
+            for waiting in group:
+                alone = self._try([waiting]) if is_one_bad and len(group) > 1 else failure
+                _settle(waiting.done, alone)
 
     def _next_group(self) -> list[_Waiting[T]]:
         """The oldest items that fit together, waiting for the first; none when closed and done."""
