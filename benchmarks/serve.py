@@ -4,10 +4,10 @@
 
 Ours is ``penapisan serve`` as it comes: every post is committed to its database before it is
 answered. The plain application (``plain_app.py``) calls ``transformers.pipeline`` once a request
-and stores nothing. ``wrk`` loads both over loopback, on the cores it shares with them: ``--clients``
-connections that each wait for their answer, unique posts of ``--tokens`` tokens. Then ours is sent
-three times the posts per second it sustained, whether answered or not; shown are the share that
-was refused with 429 or 503 and how long the accepted ones took.
+and stores nothing. ``wrk`` loads both over loopback, on the cores it shares with them:
+``--clients`` connections that each wait for their answer, unique posts of ``--tokens`` tokens. Then
+ours is sent three times the posts per second it sustained, whether answered or not; shown are the
+share that was refused with 429 or 503 and how long the accepted ones took.
 
 Posts are authored everyday posts without a label, joined by chance and cut. The share that became
 cases is shown, because a case costs more than a clear post.
@@ -275,9 +275,7 @@ def main() -> None:
             show("FastAPI + pipeline", other)
         with ours(folder / "data") as target:
             load(target, posts.take(most // 8), seconds=3, clients=options.clients)
-            seen = load(
-                target, posts.take(most), seconds=options.seconds, clients=options.clients
-            )
+            seen = load(target, posts.take(most), seconds=options.seconds, clients=options.clients)
             show("penapisan serve", seen)
             kept, cases = stored(folder / "data")
             print(f"  {kept} posts are in its database, {cases / kept:.1%} as cases")
