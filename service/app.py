@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from models.scorer import load_scorer
 from screening.scorer import Scorer
-from service import audit_endpoints, observation
+from service import audit_endpoints, observation, telemetry
 from service.cases import endpoints as case_endpoints
 from service.db import Database
-from service.problems import MEDIA_TYPE, Problem, add_handlers
+from service.document import describe, operation_id
+from service.problems import add_handlers
 from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
 from service.scoring import endpoints as scoring_endpoints
@@ -24,37 +25,37 @@ from service.sealing import Sealer
 from service.settings import Settings, split_keys
 from service.writer import Writer
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}, "description": words}
-    for status, words in {
-        400: "Bad request",
-        401: "Not authenticated",
-        403: "Not allowed",
-        404: "Not found",
-        409: "Conflict",
-        413: "Too large",
-        422: "Invalid content",
-        429: "Too many requests",
-        503: "Not available",
-    }.items()
-}
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 WRITTEN_TOGETHER = 256
 """Posts of one transaction at most: beyond, a commit's price no longer counts."""
 
 
-def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, scorer: Scorer | None = None, tracer: Tracer | None = None
+) -> FastAPI:
     """The application; its database is brought up to date when it starts.
 
-    ``scorer`` is the release of ``settings`` on the best engine here unless given.
+    ``scorer`` is the release of ``settings`` on the best engine here unless given, ``tracer`` the
+    one that ``OTEL_*`` variables ask for.
     """
-    app = FastAPI(title="Penapisan", lifespan=_lifespan, responses=RESPONSES)
+    app = FastAPI(
+        title="Penapisan",
+        lifespan=_lifespan,
+        generate_unique_id_function=operation_id,
+        telemetry=telemetry.OF_FASTAPI_OFF,
+    )
+    describe(app)
     app.state.settings = settings
     app.state.sealer = Sealer(split_keys(settings.text_keys))
     app.state.scorer = scorer
     app.state.metrics = observation.Metrics()
     add_handlers(app)
     observation.observe(app)
+    app.state.tracer = tracer or telemetry.find_tracer()
+    if app.state.tracer is not None:
+        app.add_middleware(telemetry.Traced, tracer=app.state.tracer)
     for endpoints in (
         scoring_endpoints,
         compatible,
@@ -78,7 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         batch_posts=settings.batch_posts,
         queue_posts=settings.queue_posts,
         queue_seconds=settings.queue_seconds,
-        on_batch=app.state.metrics.note_batch,
+        on_batch=partial(_note_batch, app),
     )
     app.state.writer = Writer(
         database,
@@ -95,3 +96,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.batcher.close()
     app.state.writer.close()
     database.close()
+
+
+def _note_batch(app: FastAPI, posts: int, seconds: float) -> None:
+    app.state.metrics.note_batch(posts, seconds)
+    if app.state.tracer is not None:
+        telemetry.note_batch(app.state.tracer, posts, seconds)

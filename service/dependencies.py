@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 
 from service.auth import Permission, Principal, principal_of_key, principal_of_session
 from service.db import Database
@@ -36,7 +37,33 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 SealerDep = Annotated[Sealer, Depends(get_sealer)]
 
 
-def current_principal(request: Request, database: DatabaseDep) -> Principal:
+BEARER = HTTPBearer(
+    scheme_name="key", description="An API key; `penapisan keys new` makes one", auto_error=False
+)
+HEADER = APIKeyHeader(
+    name="X-API-Key", scheme_name="keyHeader", description="The same", auto_error=False
+)
+COOKIE = APIKeyCookie(
+    name=SESSION_COOKIE,
+    scheme_name="session",
+    description=f"A signed-in browser. A change also needs the header `{CSRF_HEADER}`",
+    auto_error=False,
+)
+
+
+async def documented_schemes(
+    bearer: Annotated[object, Security(BEARER)],
+    header: Annotated[object, Security(HEADER)],
+    cookie: Annotated[object, Security(COOKIE)],
+) -> None:
+    """Names in the OpenAPI document the ways in that ``current_principal`` knows."""
+
+
+def current_principal(
+    request: Request,
+    database: DatabaseDep,
+    schemes: Annotated[None, Depends(documented_schemes)] = None,
+) -> Principal:
     """Who sends the request: an API key, or a session's cookie.
 
     Raises

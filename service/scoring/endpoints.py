@@ -25,7 +25,12 @@ REPLAYED = "Idempotent-Replayed"
 Scoring = Annotated[Principal, Depends(require(Permission.SCORE))]
 IdempotencyKey = Annotated[
     str | None,
-    Header(description="A repeated request with the same key gets the first one's answer"),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=service.MAX_KEY,
+        description="A repeated request with the same key gets the first one's answer",
+    ),
 ]
 
 
@@ -88,4 +93,4 @@ async def score_posts(
 
 
 def _once(key: str, sent: ScoreRequest) -> service.Once | None:
-    return service.Once.of(key, sent.model_dump(mode="json"))
+    return service.Once.of(key, {"posts": sent.posts, "spans": sent.spans})
