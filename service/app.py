@@ -20,7 +20,7 @@ from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
 from service.scoring import endpoints as scoring_endpoints
 from service.scoring.batcher import Batcher
-from service.scoring.service import write_submissions
+from service.scoring.service import Room, write_submissions
 from service.sealing import Sealer
 from service.settings import Settings, split_keys
 from service.writer import Writer
@@ -92,6 +92,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         together=WRITTEN_TOGETHER,
         most_waiting=settings.queue_posts,
     )
+    state = app.state
+    state.room = Room(database, state.sealer, state.batcher, settings, state.metrics, state.writer)
     yield
     app.state.batcher.close()
     app.state.writer.close()
