@@ -15,6 +15,7 @@ from service import audit_endpoints, observation, telemetry
 from service.cases import endpoints as case_endpoints
 from service.db import Database
 from service.document import describe, operation_id
+from service.principals import Principals
 from service.problems import add_handlers
 from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
@@ -74,6 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = Database(settings)
     database.upgrade()
     app.state.database = database
+    app.state.principals = Principals(database)
     app.state.batcher = Batcher(
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,

@@ -7,10 +7,12 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from service.auth import Permission, Principal, principal_of_key, principal_of_session
+from service.auth import Permission, Principal, principal_of_session
 from service.db import Database
 from service.errors import Forbidden, Unauthorized
+from service.principals import Principals
 from service.sealing import Sealer
 from service.settings import Settings
 
@@ -59,7 +61,7 @@ async def documented_schemes(
     """Names in the OpenAPI document the ways in that ``current_principal`` knows."""
 
 
-def current_principal(
+async def current_principal(
     request: Request,
     database: DatabaseDep,
     schemes: Annotated[None, Depends(documented_schemes)] = None,
@@ -77,12 +79,16 @@ def current_principal(
     cookie = request.cookies.get(SESSION_COOKIE)
     if secret is None and cookie is None:
         raise Unauthorized("send 'Authorization: Bearer' with an API key, or sign in")
+    if secret is not None:
+        return await cast(Principals, request.app.state.principals).of_key(secret)
+    if request.method not in {"GET", "HEAD"} and CSRF_HEADER not in request.headers:
+        raise Forbidden(f"a change by a signed-in browser needs the header '{CSRF_HEADER}'")
+    return await run_in_threadpool(_of_session, database, cast(str, cookie))
+
+
+def _of_session(database: Database, token: str) -> Principal:
     with database.reading() as session:
-        if secret is not None:
-            return principal_of_key(session, secret)
-        if request.method not in {"GET", "HEAD"} and CSRF_HEADER not in request.headers:
-            raise Forbidden(f"a change by a signed-in browser needs the header '{CSRF_HEADER}'")
-        return principal_of_session(session, cast(str, cookie))
+        return principal_of_session(session, token)
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
