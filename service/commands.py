@@ -118,8 +118,8 @@ def backup(output: Path) -> None:
     from service import audit
     from service.backup import write_backup
 
-    database, _ = _open_database()
-    rows = write_backup(database, output)
+    database, settings = _open_database()
+    rows = write_backup(database, output, settings.data_dir)
     with database.session() as session:
         audit.append(session, OPERATOR, "backup.write", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables")
@@ -132,8 +132,8 @@ def restore(source: Path) -> None:
     from service import audit
     from service.backup import restore_backup
 
-    database, _ = _open_database(create=True)
-    rows = restore_backup(database, source)
+    database, settings = _open_database(create=True)
+    rows = restore_backup(database, source, settings.data_dir)
     with database.session() as session:
         audit.append(session, OPERATOR, "backup.restore", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables; the audit chain is unbroken")
