@@ -36,7 +36,7 @@ SURROUND_LENGTH = 200
 class Hyperparameters:
     """Everything that decides a run; saved in the release."""
 
-    epochs: int = 8
+    epochs: int = 6
     patience: int = 4
     batch_size: int = 32
     learning_rate: float = 2e-4
