@@ -23,7 +23,7 @@ ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrato
 
 
 def add_commands(main: click.Group) -> None:
-    for command in (serve, audit_group, backup, restore, maintain, keys):
+    for command in (serve, audit_group, backup, restore, maintain, notices, keys):
         main.add_command(command)
 
 
@@ -176,6 +176,37 @@ def export_labels(output: Path) -> None:
         f"{done.of_accounts_and_channels} of accounts and channels",
         err=True,
     )
+
+
+@click.group()
+def notices() -> None:
+    """Reports to platforms, each approved by a second person."""
+
+
+@notices.command("export")
+@click.argument("notice_id", metavar="ID", type=click.IntRange(1, 2**53))
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="File to write: .json, .csv or .html."
+)
+def export_notice(notice_id: int, output: Path) -> None:
+    """Write the report of notice ID, once it is approved; that it was taken goes on record."""
+    from screening.outputs import check_output, replaced
+    from service.errors import NotFound
+    from service.notices import repository
+    from service.notices.report import RENDERERS
+    from service.notices.service import hand_out
+
+    check_output(output, tuple(f".{shape}" for shape in RENDERERS))
+    shape = output.suffix.lower().removeprefix(".")
+    database, _ = _open_database()
+    with database.session() as session:
+        whole = repository.get_notice(session, notice_id)
+        if whole is None:
+            raise NotFound(f"there is no notice {notice_id}")
+        content = hand_out(session, OPERATOR, whole, shape)
+    with replaced(output) as scratch:
+        scratch.write_bytes(RENDERERS[shape](content))
+    click.echo(f"{content['reference']}, due {content['due_at']}: {output}", err=True)
 
 
 @click.group()

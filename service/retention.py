@@ -10,6 +10,7 @@ who was shown what     ``exposure_days``           when it was shown
 idempotent answers     ``answer_days``             when they were given
 sessions               their own end
 cases, reviews, audit  for good: they hold no text
+notices                for good: they hold no text
 =====================  ==========================  ==========================================
 
 With a text go the authors' names and ids on its posts, and the signature made of it.

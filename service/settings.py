@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     pause_after_texts: int = Field(60, ge=1, description="Texts shown between two pauses")
     pause_minutes: int = Field(10, ge=0, description="How long a pause is; 0 for none")
 
+    flagger_name: str | None = Field(
+        None, min_length=1, max_length=200, description="Who sends notices to platforms"
+    )
+    flagger_email: str | None = Field(
+        None, pattern=r"^[^@\s]+@[^@\s]+$", max_length=200, description="Where platforms answer"
+    )
+
     @field_validator("text_keys")
     @classmethod
     def _are_fernet_keys(cls, keys: SecretStr | None) -> SecretStr | None:

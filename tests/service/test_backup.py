@@ -21,16 +21,35 @@ from service.cli import main
 from service.db import Base, Database
 from service.errors import Conflict, Unprocessable
 from service.labels.pseudonyms import KEY_BYTES, KEY_FILE, Pseudonyms
+from service.notices.service import withdraw
 from service.sealing import Sealer
 from service.settings import Settings
-from service.tables import Content, Person
-from tests.service.building import AT, VIOLATING, person, store_post
+from service.tables import Case, Content, Person
+from tests.service.building import AT, LAWFUL, VIOLATING, person, store_post
+from tests.service.notices.drafting import (
+    FLAGGER,
+    SENIOR,
+    WATI,
+    approved,
+    closed,
+    decide,
+    drafted,
+)
 
 KEY = Fernet.generate_key().decode()
 
 
 @pytest.fixture
 def filled(database: Database, settings: Settings) -> Database:
+    named = settings.model_copy(update=FLAGGER)
+    notice = drafted(database, named, closed(database, named, number=50, channel_id="50"))
+    approved(database, notice.notice.id)
+    with database.session() as session:
+        withdraw(session, WATI, notice.notice.id, "keliru", AT)
+        reviewed = session.scalars(select(Case).where(Case.channel_id == "50")).one()
+        # Someone who approved may review the case once it is reopened: the back-up holds both.
+        service.reopen(session, SENIOR, reviewed.id, "keberatan", is_appeal=True, at=AT)
+    decide(database, named, WATI, LAWFUL)
     with database.session() as session:
         create_person(session, "system", "Ada", Role.REVIEWER, "a long password")
         create_key(session, "system", "platform", Role.SUBMITTER, days=30)
