@@ -151,7 +151,10 @@ def maintain() -> None:
     done = purge(database, settings, OPERATOR, at)
     with database.session() as session:
         ranked = rerank(session, OPERATOR, at)
-    click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
+    click.echo(
+        f"{done.texts} texts and the results of {done.results} exports purged, "
+        f"{ranked} cases ranked anew"
+    )
 
 
 @click.command("export")
