@@ -64,7 +64,7 @@ class Worker:
                 log.error("jobs wait: %s", type(error).__name__)
                 was_busy = False
             if not was_busy:
-                self._woken.wait(POLL_SECONDS)
+                self._woken.wait(min(POLL_SECONDS, self._lease_seconds))
 
     def _run_next(self) -> bool:
         """Whether a job was run to an end, so that the next may follow at once."""

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
+from service import audit
+from service.db import Database
 from service.settings import Settings
+from service.tables import Case, CasePost, PostRow
 
 HIT = "xxxxxxxx bb"
 
@@ -73,6 +77,19 @@ def result_rows(client: TestClient, job_id: str) -> list[dict[str, Any]]:
     answer = client.get(f"/v1/jobs/{job_id}/result")
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def assert_stored_once(database: Database, number: int) -> None:
+    """All of ``posts(number)`` are stored, each by one audited transaction, each hit in a case."""
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(PostRow)) == number
+        submitted = [e.detail for e in audit.entries(session) if e.action == "posts.submit"]
+        assert sum(detail["posts"] for detail in submitted) == number
+        content_cases = select(func.count()).select_from(Case).where(Case.kind == "content")
+        assert session.scalar(content_cases) == -(-number // 10)
+        attached = select(func.count()).select_from(CasePost).join(Case)
+        assert session.scalar(attached.where(Case.kind == "content")) == -(-number // 10)
+        assert audit.verify(session) is None
 
 
 SAMPLE = Path(__file__).parents[2] / "data" / "telegram_export" / "result.json"

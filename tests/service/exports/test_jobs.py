@@ -23,10 +23,18 @@ from service.exports.running import PART_POSTS
 from service.exports.worker import MAX_ATTEMPTS, Worker
 from service.retention import purge
 from service.settings import Settings
-from service.tables import Case, CasePost, Job, PostRow
+from service.tables import Job, PostRow
 from tests.builders import FakeScorer, make_score
 from tests.service.building import AT
-from tests.service.exports.sending import ended, kept_files, posts, read, result_rows, send
+from tests.service.exports.sending import (
+    assert_stored_once,
+    ended,
+    kept_files,
+    posts,
+    read,
+    result_rows,
+    send,
+)
 from tests.service.serving import key_of, served
 
 MINUTE = timedelta(minutes=1)
@@ -116,19 +124,6 @@ def test_a_stopped_server_puts_its_job_back_and_the_next_goes_on(
     assert [row["message_id"] for row in rows] == [str(n) for n in range(POSTS)]
     assert len(scorer.asked) <= POSTS - done, "finished parts are not scored again"
     assert_stored_once(database, POSTS)
-
-
-def assert_stored_once(database: Database, number: int) -> None:
-    """Each post is stored, submitted by one audited transaction, and in one case at most."""
-    with database.reading() as session:
-        assert session.scalar(select(func.count()).select_from(PostRow)) == number
-        submitted = [e.detail for e in audit.entries(session) if e.action == "posts.submit"]
-        assert sum(detail["posts"] for detail in submitted) == number
-        content_cases = select(func.count()).select_from(Case).where(Case.kind == "content")
-        assert session.scalar(content_cases) == -(-number // 10)
-        attached = select(func.count()).select_from(CasePost).join(Case)
-        assert session.scalar(attached.where(Case.kind == "content")) == -(-number // 10)
-        assert audit.verify(session) is None
 
 
 def test_a_job_taken_up_by_another_release_is_scored_anew(
