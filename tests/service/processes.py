@@ -41,16 +41,19 @@ class SlowScorer(FakeScorer):
 class Server:
     """A server on one port, however often it is started."""
 
-    def __init__(self, settings: Settings, *, seconds_per_post: float = 0.0) -> None:
+    def __init__(
+        self, settings: Settings, *, seconds_per_post: float = 0.0, stop_seconds: int = STOP_SECONDS
+    ) -> None:
         self._settings = settings
         self._seconds_per_post = seconds_per_post
+        self._stop_seconds = stop_seconds
         self._port = free_port()
         self._process: ForkServerProcess | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         """Return when it takes requests."""
-        arguments = (self._settings, self._port, self._seconds_per_post)
+        arguments = (self._settings, self._port, self._seconds_per_post, self._stop_seconds)
         self._process = _context.Process(target=_serve, args=arguments)
         self._process.start()
         while not self._is_listening():
@@ -70,7 +73,7 @@ class Server:
             self._process.terminate()
 
     def exit_code(self) -> int | None:
-        """Its exit code, once it has ended."""
+        """Its exit code once it has ended, negative for a signal; ``None`` after a minute."""
         if self._process is None:
             return None
         self._process.join(60)
@@ -85,8 +88,10 @@ class Server:
 
 
 @contextmanager
-def running(settings: Settings, *, seconds_per_post: float = 0.0) -> Iterator[Server]:
-    server = Server(settings, seconds_per_post=seconds_per_post)
+def running(
+    settings: Settings, *, seconds_per_post: float = 0.0, stop_seconds: int = STOP_SECONDS
+) -> Iterator[Server]:
+    server = Server(settings, seconds_per_post=seconds_per_post, stop_seconds=stop_seconds)
     try:
         server.start()
         yield server
@@ -94,11 +99,11 @@ def running(settings: Settings, *, seconds_per_post: float = 0.0) -> Iterator[Se
         server.kill()
 
 
-def _serve(settings: Settings, port: int, seconds_per_post: float) -> None:
+def _serve(settings: Settings, port: int, seconds_per_post: float, stop_seconds: int) -> None:
     uvicorn.run(
         create_app(settings, SlowScorer(seconds_per_post)),
         port=port,
         log_level="error",
         access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=stop_seconds,
     )
