@@ -15,11 +15,12 @@ from sqlalchemy import func, select
 from screening.types import Score
 from service import audit
 from service.auth import Role
-from service.db import Database
+from service.db import Database, now
 from service.exports import repository
 from service.exports.folders import JobFolder
 from service.exports.repository import JobState, LeaseLostError
 from service.exports.running import PART_POSTS
+from service.exports.service import MAX_OPEN_JOBS
 from service.exports.worker import MAX_ATTEMPTS, Worker
 from service.retention import purge
 from service.settings import Settings
@@ -29,6 +30,7 @@ from tests.service.building import AT
 from tests.service.exports.sending import (
     assert_stored_once,
     ended,
+    jsonl,
     kept_files,
     posts,
     read,
@@ -167,6 +169,20 @@ def test_a_job_without_its_upload_fails(settings: Settings, database: Database) 
     assert "not in this server's data folder" in job["error"]["detail"]
 
 
+def test_a_sender_may_have_so_many_jobs_waiting(settings: Settings, database: Database) -> None:
+    held = {"state": "running", "lease_until": now() + 60 * MINUTE}
+    for number in range(MAX_OPEN_JOBS):
+        last = new_job(database, f"j{number}", **held)
+    with served(settings) as client:
+        client.headers.update(key_of(database, Role.SUBMITTER))
+        refused = client.post("/v1/exports", content=posts(1))
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"] == "60"
+        with database.session() as session:
+            session.get_one(Job, last).state = "done"
+        assert client.post("/v1/exports", content=posts(1)).status_code == 202
+
+
 def test_the_oldest_job_is_claimed_and_each_once(database: Database) -> None:
     new_job(database, "late", created_at=AT + MINUTE)
     first = new_job(database, "early")
@@ -185,6 +201,27 @@ def test_the_oldest_job_is_claimed_and_each_once(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
         claimed = list(pool.map(claim, range(40)))
     assert sorted(filter(None, claimed)) == sorted([*ids, "late".rjust(32, "0")])
+
+
+def test_two_servers_share_the_jobs_and_run_each_once(
+    settings: Settings, database: Database
+) -> None:
+    headers = key_of(database, Role.SUBMITTER)
+    with served(settings) as one, served(settings) as other:
+        ids = []
+        for number in range(8):
+            client = (one, other)[number % 2]
+            client.headers.update(headers)
+            rows = [{"text": f"pagi {number} {n}", "message_id": f"{n}"} for n in range(100)]
+            ids.append(send(client, jsonl(rows)))
+        assert {ended(one, job_id)["state"] for job_id in ids} == {"done"}
+    with database.reading() as session:
+        done = [e.subject for e in audit.entries(session) if e.action == "export.done"]
+        assert sorted(done) == sorted(f"job:{job_id}" for job_id in ids)
+        submitted = [e.detail for e in audit.entries(session) if e.action == "posts.submit"]
+        assert sum(detail["posts"] for detail in submitted) == 800
+        assert session.scalar(select(func.count()).select_from(PostRow)) == 800
+        assert {job.fence for job in session.scalars(select(Job))} == {1}
 
 
 def test_a_lease_that_ended_gives_the_job_away_and_fences_the_former_holder_off(
