@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 OPERATOR = "system:command-line"
 FILE = click.Path(path_type=Path, dir_okay=False)
+STOP_SECONDS = 30
+"""How long requests may take to end once the server was asked to stop; a job stops at once."""
+
 ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrator")
 """``service.auth.Role``, which would load the database with the command line."""
 
@@ -46,7 +49,14 @@ def serve(host: str, port: int) -> None:
     if secret:
         click.echo(f"administrator's key, shown this once: {secret}", err=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def _first_key(settings: Settings) -> str | None:
@@ -151,7 +161,10 @@ def maintain() -> None:
     done = purge(database, settings, OPERATOR, at)
     with database.session() as session:
         ranked = rerank(session, OPERATOR, at)
-    click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
+    click.echo(
+        f"{done.texts} texts and the results of {done.results} exports purged, "
+        f"{ranked} cases ranked anew"
+    )
 
 
 @click.command("export")

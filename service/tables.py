@@ -341,7 +341,12 @@ class Pause(Base):
 
 
 class Job(Base):
-    """Work in the background, such as an uploaded export; taken up again after a restart."""
+    """Work in the background, such as an uploaded export; taken up again after a restart.
+
+    ``fence`` grows with every run: what a former holder would still write is refused.
+    ``parts`` of its posts are stored; ``attempts`` counts the runs since the last of them.
+    ``report`` holds what the reader skipped, repaired and noted.
+    """
 
     __tablename__ = "jobs"
 
@@ -351,15 +356,22 @@ class Job(Base):
     principal: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(256))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    release: Mapped[str | None] = mapped_column(String(128))
+    parts: Mapped[int] = mapped_column(default=0)
     posts: Mapped[int] = mapped_column(BigInteger, default=0)
     hits: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
     error: Mapped[str | None] = mapped_column(String(2000))
+    error_status: Mapped[int | None]
     holder: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fence: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SignInLink(Base):
