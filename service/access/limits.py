@@ -58,9 +58,8 @@ class RateLimits:
         """Count one request where the limit allows it; whether it did, and where that leaves."""
         is_allowed = self._limiter.hit(item, name)
         expiry = item.get_expiry()
-        window = self._windows.get_sliding_window(item.key_for(name), expiry)
-        previous, previous_ttl, current, current_ttl = window
-        left = previous_ttl if previous else current_ttl % expiry
+        previous, _, current, ttl = self._windows.get_sliding_window(item.key_for(name), expiry)
+        left = ttl - expiry
         used = floor(previous * left / expiry) + current
         wait = seconds_until_one_more(previous, current, left, item.amount, expiry)
         # What was refused may fit a moment later, when it is looked at again.

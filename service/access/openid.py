@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-import httpx
+import httpx2
 from authlib.integrations.starlette_client import OAuth, OAuthError
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -77,7 +77,7 @@ async def begin(
     back = f"{base_url(request, settings)}{router.prefix}/callback"
     try:
         response = cast(Response, await provider.authorize_redirect(request, back))
-    except (httpx.HTTPError, ValueError, RuntimeError) as error:
+    except (httpx2.HTTPError, ValueError, RuntimeError) as error:
         raise _away() from error
     token = await run_in_threadpool(service.keep_flow, database, flow)
     response.set_cookie(
@@ -151,7 +151,7 @@ async def _verified_claims(
         # Its own words may be anybody's: only the kind of error is told.
         kind = type(error).error or "no sign-in"
         raise Unauthorized(f"the provider's answer was refused: {kind}") from error
-    except (httpx.HTTPError, ValueError, RuntimeError) as error:
+    except (httpx2.HTTPError, ValueError, RuntimeError) as error:
         raise _away() from error
     if more.get("sub") != claims["sub"]:
         raise Unauthorized("the provider's answers are about two people")
