@@ -11,6 +11,9 @@ from fastapi import FastAPI
 from models.scorer import load_scorer
 from screening.scorer import Scorer
 from service import audit_endpoints, observation
+from service.access import endpoints as access_endpoints
+from service.access import openid, pages
+from service.access.limits import RateHeaders, RateLimits
 from service.cases import endpoints as case_endpoints
 from service.db import Database
 from service.exports import endpoints as export_endpoints
@@ -51,8 +54,10 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.sealer = Sealer(split_keys(settings.text_keys))
     app.state.scorer = scorer
+    app.state.provider = openid.make_provider(settings)
     app.state.metrics = observation.Metrics()
     add_handlers(app)
+    app.add_middleware(RateHeaders)
     observation.observe(app)
     for endpoints in (
         scoring_endpoints,
@@ -61,6 +66,9 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
         case_endpoints,
         review_endpoints,
         notice_endpoints,
+        access_endpoints,
+        pages,
+        openid,
         audit_endpoints,
         observation,
     ):
@@ -74,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = Database(settings)
     database.upgrade()
     app.state.database = database
+    app.state.limits = RateLimits(database)
     app.state.batcher = Batcher(
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,

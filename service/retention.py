@@ -45,9 +45,12 @@ from service.tables import (
     GoldItem,
     LegalHold,
     PostRow,
+    RateWindow,
     SessionRow,
     Signature,
     SignatureBand,
+    SignInFlow,
+    SignInLink,
 )
 
 BATCH = 500
@@ -83,6 +86,8 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
             session, delete(Exposure).where(Exposure.at < at - timedelta(settings.exposure_days))
         )
         done.sessions = _delete(session, delete(SessionRow).where(SessionRow.expires_at < at))
+        for of_sign_ins in (SignInLink, SignInFlow, RateWindow):
+            _delete(session, delete(of_sign_ins).where(of_sign_ins.expires_at < at))
         audit.append(session, actor, "retention.purge", "retention", asdict(done))
     return done
 
