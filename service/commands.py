@@ -75,7 +75,7 @@ def _first_link(settings: Settings, base: str) -> str | None:
     with database.session() as session:
         link = first_link(session, OPERATOR, settings)
     database.close()
-    return link and link_url(base, link)
+    return None if link is None else link_url(base, link)
 
 
 @click.group("audit")
