@@ -13,6 +13,7 @@ from screening.scorer import Scorer
 from service import audit_endpoints, observation
 from service.cases import endpoints as case_endpoints
 from service.db import Database
+from service.labels import endpoints as label_endpoints
 from service.notices import endpoints as notice_endpoints
 from service.problems import MEDIA_TYPE, Problem, add_handlers
 from service.reviews import endpoints as review_endpoints
@@ -56,6 +57,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
         case_endpoints,
         review_endpoints,
         notice_endpoints,
+        label_endpoints,
         audit_endpoints,
         observation,
     ):
