@@ -63,6 +63,7 @@ def test_a_notice_from_draft_to_report_in_every_shape(
     body = {"platform": "telegram", "channel_id": "1001"}
     drafted = ok(client.post("/v1/notices", headers=senior, json=body), 201)
     assert (drafted["state"], drafted["items"], drafted["reference"]) == ("draft", 2, None)
+    assert drafted["left_out"] == []
     path = f"/v1/notices/{drafted['id']}"
     for shape in SHAPES:
         refused = client.get(f"{path}/report?format={shape}", headers=senior)
