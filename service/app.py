@@ -18,6 +18,7 @@ from service.cases import endpoints as case_endpoints
 from service.db import Database
 from service.exports import endpoints as export_endpoints
 from service.exports.worker import Worker
+from service.labels import endpoints as label_endpoints
 from service.notices import endpoints as notice_endpoints
 from service.problems import MEDIA_TYPE, Problem, add_handlers
 from service.reviews import endpoints as review_endpoints
@@ -69,6 +70,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
         access_endpoints,
         pages,
         openid,
+        label_endpoints,
         audit_endpoints,
         observation,
     ):

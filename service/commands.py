@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from service.db import Database
+    from service.labels.importing import Imported
     from service.settings import Settings
 
 OPERATOR = "system:command-line"
@@ -173,7 +174,8 @@ def maintain() -> None:
 @click.command("export")
 @click.argument("output", type=FILE)
 def export_labels(output: Path) -> None:
-    """Write every review to OUTPUT (.jsonl), as `penapisan-train retrain --labels` reads it.
+    """Write every review and imported label to OUTPUT (.jsonl), as `penapisan-train retrain
+    --labels` reads it.
 
     One row a review, the reviewer under a pseudonym, and one a text whose case is closed, labelled
     by `consensus`. Every text read is on record.
@@ -186,10 +188,90 @@ def export_labels(output: Path) -> None:
     database, settings = _open_database()
     sealer = Sealer(split_keys(settings.text_keys))
     done = export(database, sealer, Pseudonyms(settings.data_dir), output, OPERATOR)
-    click.echo(f"{done.reviews} reviews and {done.consensus} consensus rows", err=True)
+    click.echo(
+        f"{done.reviews} reviews, {done.imported} imported labels and {done.consensus} consensus "
+        "rows",
+        err=True,
+    )
     click.echo(
         f"left out: {done.undone} undone, {done.without_text} whose text was purged, "
         f"{done.of_accounts_and_channels} of accounts and channels",
+        err=True,
+    )
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
+@click.option(
+    "--text", default="text", show_default=True, help="Label Studio's field that holds the text."
+)
+@click.option(
+    "--choices", multiple=True, help="Label Studio's control that holds choices; default: all."
+)
+def import_labels(source: Path, dry_run: bool, text: str, choices: tuple[str, ...]) -> None:
+    """Add the labels of FILE, whole or not at all: a Label Studio export (.json or .csv) or
+    labelled posts (.jsonl). The same file twice adds nothing.
+
+    Annotators are kept under a pseudonym. Reviews here outrank what is imported; where they differ,
+    that is told.
+    """
+    from screening.errors import ReadError
+    from screening.text import display_text
+    from service.db import now
+    from service.errors import Unprocessable
+    from service.labels import importing
+    from service.labels.pseudonyms import Pseudonyms
+    from service.sealing import Sealer
+    from service.settings import split_keys
+
+    shape = importing.FORMATS.get(source.suffix.lower())
+    if shape is None:
+        raise ReadError(f"{source.name}: unknown suffix; use {', '.join(importing.FORMATS)}")
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise ReadError(f"{source}: cannot be read ({error.strerror})") from error
+    database, settings = _open_database(create=True)
+    try:
+        done = importing.import_labels(
+            database,
+            Sealer(split_keys(settings.text_keys)),
+            Pseudonyms(settings.data_dir),
+            importing.Source(source.name, content, shape, text, choices),
+            OPERATOR,
+            now(),
+            dry_run=dry_run,
+        )
+    except Unprocessable as error:
+        for fault in error.errors:
+            click.echo(display_text(fault["detail"]), err=True)
+        raise
+    _print_import(done)
+    if done.fault_count:
+        raise click.ClickException(f"{done.fault_count} bad rows; an import would add nothing")
+
+
+def _print_import(done: Imported) -> None:
+    from screening.text import display_text
+
+    for fault in done.faults:
+        click.echo(display_text(fault), err=True)
+    words = {True: "yes", False: "no"}
+    for conflict in done.conflicts:
+        click.echo(
+            f"{display_text(conflict.where)}: {conflict.label} is {words[conflict.imported]}, "
+            f"reviews here say {words[conflict.here]}",
+            err=True,
+        )
+    click.echo("label\tyes\tno\tunknown")
+    for label, counts in done.labels.items():
+        click.echo(f"{label}\t{counts['yes']}\t{counts['no']}\t{counts['unknown']}")
+    skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(done.skipped.items()))
+    click.echo(
+        f"{done.rows} rows: {done.added} {'would be ' if done.dry_run else ''}added, of "
+        f"{done.annotators} annotators; {done.known} known before; {skipped or 'none'} left out; "
+        f"{done.conflict_count} labels differ from the reviews here",
         err=True,
     )
 

@@ -6,6 +6,8 @@ class                  kept for                    from
 =====================  ==========================  ==========================================
 text without a case    ``clear_text_days``         last time it was submitted
 text of a case         ``case_text_days``          the close of its last case
+text of imported       ``case_text_days``          its last import
+labels
 who was shown what     ``exposure_days``           when it was shown
 idempotent answers     ``answer_days``             when they were given
 sessions               their own end
@@ -43,6 +45,7 @@ from service.tables import (
     Content,
     Exposure,
     GoldItem,
+    ImportedLabel,
     LegalHold,
     PostRow,
     RateWindow,
@@ -173,8 +176,11 @@ def _is_due(settings: Settings, at: datetime) -> ColumnElement[bool]:
     needed = exists().where(
         of_content, or_(Case.state != State.CLOSED.value, Case.closed_at >= closed_after)
     )
+    imported = exists().where(
+        ImportedLabel.content_sha256 == Content.sha256, ImportedLabel.imported_at >= closed_after
+    )
     seen_before = Content.last_seen_at < at - timedelta(settings.clear_text_days)
-    return and_(seen_before, or_(~has_case, ~needed))
+    return and_(seen_before, or_(~has_case, ~needed), ~imported)
 
 
 def _delete(session: Session, statement: Executable) -> int:

@@ -13,12 +13,14 @@ from service.dependencies import DatabaseDep, SettingsDep, require
 from service.labels.pseudonyms import Pseudonyms
 from service.notices import report, repository, service
 from service.notices.schemas import (
+    DraftedOut,
     NoticeId,
     NoticeIn,
     NoticeOut,
     NoticeState,
     NoticeSummary,
     Shape,
+    drafted_of,
     notice_of,
     summary_of,
 )
@@ -41,11 +43,11 @@ MEDIA_TYPES: dict[Shape, str] = {
 @router.post("", status_code=201)
 def draft_notice(
     body: NoticeIn, who: Drafting, database: DatabaseDep, settings: SettingsDep
-) -> NoticeSummary:
+) -> DraftedOut:
     """Draft a report of cases that were closed as violating; another person approves it."""
     names = Pseudonyms(settings.data_dir)
     with database.session() as session:
-        return summary_of(service.draft(session, who, body.selection(), settings, names.of, now()))
+        return drafted_of(service.draft(session, who, body.selection(), settings, names.of, now()))
 
 
 @router.get("")

@@ -10,8 +10,7 @@ from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from service.notices.repository import Whole
-from service.notices.service import MAX_CASES, Selection
-from service.scoring.schemas import Short
+from service.notices.service import MAX_CASES, Drafted, Selection
 
 NoticeId = Annotated[int, Path(ge=1, le=2**53, description="The notice's number")]
 NoticeState = Literal["draft", "approved", "withdrawn"]
@@ -24,22 +23,41 @@ def _each_once(ids: list[int]) -> list[int]:
     return ids
 
 
+Subject = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+
+
+def _only(*fields: str) -> dict[str, Any]:
+    """The JSON schema of a selection by these fields and no others."""
+    kinds = {"cases": "array", "platform": "string", "channel_id": "string", "account_id": "string"}
+    given = {name: {"type": kind if name in fields else "null"} for name, kind in kinds.items()}
+    return {"required": list(fields), "properties": given}
+
+
 class NoticeIn(BaseModel):
     """What to report: cases by id, or all unreported cases of a channel or an account."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                _only("cases"),
+                _only("platform", "channel_id"),
+                _only("platform", "account_id"),
+            ]
+        },
+    )
 
     cases: (
         Annotated[
             list[Annotated[int, Field(ge=1, le=2**53)]],
-            Field(min_length=1, max_length=MAX_CASES),
+            Field(min_length=1, max_length=MAX_CASES, json_schema_extra={"uniqueItems": True}),
             AfterValidator(_each_once),
         ]
         | None
     ) = None
     platform: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_.-]+$")] | None = None
-    channel_id: Annotated[Short, Field(min_length=1)] | None = None
-    account_id: Annotated[Short, Field(min_length=1)] | None = None
+    channel_id: Subject | None = None
+    account_id: Subject | None = None
 
     @model_validator(mode="after")
     def _is_one_selection(self) -> Self:
@@ -83,6 +101,13 @@ class NoticeSummary(BaseModel):
     withdrawal_reason: str | None
 
 
+class DraftedOut(NoticeSummary):
+    """A new draft. ``left_out`` are cases of the channel or account that cannot be reported yet:
+    their posts have no link, or their decision can still be undone."""
+
+    left_out: list[int]
+
+
 class NoticeOut(NoticeSummary):
     """A notice with what it says. It is no report: that is handed out once it is approved."""
 
@@ -91,6 +116,12 @@ class NoticeOut(NoticeSummary):
 
 def summary_of(whole: Whole) -> NoticeSummary:
     return NoticeSummary(**_fields(whole, json.loads(whole.notice.content)))
+
+
+def drafted_of(drafted: Drafted) -> DraftedOut:
+    whole = drafted.whole
+    fields = _fields(whole, json.loads(whole.notice.content))
+    return DraftedOut(**fields, left_out=list(drafted.left_out))
 
 
 def notice_of(whole: Whole) -> NoticeOut:

@@ -14,7 +14,7 @@ writes the audit chain last.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -53,6 +53,22 @@ class Selection:
     subject: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A draft, and the channel's or account's cases that cannot be reported yet."""
+
+    whole: Whole
+    left_out: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unnoticed:
+    """A case's posts that no notice in force has: all, and those that have a link."""
+
+    posts: Sequence[PostRow]
+    linked: Sequence[PostRow]
+
+
 def draft(
     session: Session,
     who: Principal,
@@ -60,8 +76,11 @@ def draft(
     settings: Settings,
     name_of: Callable[[str], str],
     at: datetime,
-) -> Whole:
+) -> Drafted:
     """A new draft; ``name_of`` gives people their pseudonyms.
+
+    Cases that were named must all be fit to be reported; of a channel's or an account's, those that
+    are not are left out.
 
     Raises
     ------
@@ -74,22 +93,28 @@ def draft(
     """
     issuer = _issuer(settings)
     ids = selection.cases or _cases_of(session, selection)
-    cases = _fit_cases(session, ids, at)
-    reviews = repository.reviews_by_case(session, cases)
-    _check_reviews(cases, reviews)
-    posts = [
-        (case, post)
-        for case, post in repository.unnoticed_posts(session, cases)
-        if selection.scope != "account" or post.author_id == selection.subject
-    ]
-    _check_posts(cases, posts, ids)
-    subject = _subject_of([post for _, post in posts], selection)
-    scores = repository.scores_of(session, cases)
+    cases = repository.lock_cases(session, ids)
+    reviews = repository.reviews_by_case(session, list(cases.values()))
+    posts = _linked_posts(session, cases, selection)
+    fit: list[int] = []
+    for place, number in enumerate(ids):
+        case = cases.get(number)
+        if case is None or case.kind == "gold":
+            raise NotFound(f"there is no case {number}")
+        fault = _fault(case, reviews[number], posts[number], at)
+        if fault is None:
+            fit.append(number)
+        elif selection.cases:
+            raise Conflict(f"case {number} {fault}", pointer=f"/cases/{place}")
+    if not fit:
+        raise Conflict(f"none of the {selection.scope}'s {len(ids)} cases can be reported yet")
+    scores = repository.scores_of(session, list(cases.values()))
     findings = [
-        Finding(post, case, scores.get(case.id), reviews[case.id])
-        for case, post in posts
-        if report.link_of(post) is not None
+        Finding(post, cases[number], scores.get(number), reviews[number])
+        for number in sorted(fit)
+        for post in posts[number].linked
     ]
+    subject = _subject_of([finding.post for finding in findings], selection)
     content = report.draft_content(
         subject, findings, issuer=issuer, drafter=who.id, name_of=name_of, at=at
     )
@@ -112,9 +137,10 @@ def draft(
         )
         for finding in findings
     )
-    detail = {"cases": [case.id for case in cases], "items": len(findings)}
+    left_out = sorted(set(ids) - set(fit))
+    detail = {"cases": sorted(fit), "items": len(findings), "left_out": left_out}
     audit.append(session, who.id, "notice.draft", f"notice:{notice.id}", detail)
-    return Whole(notice, None, None, None)
+    return Drafted(Whole(notice, None, None, None), left_out)
 
 
 def approve(
@@ -253,52 +279,35 @@ def _cases_of(session: Session, selection: Selection) -> Sequence[int]:
     return ids
 
 
-def _fit_cases(session: Session, ids: Sequence[int], at: datetime) -> list[Case]:
-    """The cases, locked, each of them closed as violating for good."""
-    found = repository.lock_cases(session, ids)
-    for place, number in enumerate(ids):
-        case = found.get(number)
-        if case is None or case.kind == "gold":
-            raise NotFound(f"there is no case {number}")
-        if (fault := _fault(case, at)) is not None:
-            raise Conflict(f"case {number} {fault}", pointer=f"/cases/{place}")
-    return [found[number] for number in sorted(set(ids))]
+def _linked_posts(
+    session: Session, cases: Mapping[int, Case], selection: Selection
+) -> dict[int, Unnoticed]:
+    """What of each case can be reported."""
+    found: dict[int, list[PostRow]] = {number: [] for number in cases}
+    for case, post in repository.unnoticed_posts(session, list(cases.values())):
+        if selection.scope != "account" or post.author_id == selection.subject:
+            found[case.id].append(post)
+    return {
+        number: Unnoticed(posts, [post for post in posts if report.link_of(post) is not None])
+        for number, posts in found.items()
+    }
 
 
-def _fault(case: Case, at: datetime) -> str | None:
-    if case.kind != "content":
-        gathered = {"account": "an account", "channel": "a channel"}[case.kind]
-        return f"gathers the posts of {gathered}; name the posts' own cases"
-    if case.state != State.CLOSED:
-        return "is not closed"
-    if not case.is_violating:
-        return "was closed as lawful"
-    if case.not_before is not None and case.not_before > at:
-        return "was decided in bulk and can still be undone; try again in a minute"
-    return None
-
-
-def _check_reviews(cases: Sequence[Case], reviews: dict[int, list[Review]]) -> None:
-    for case in cases:
-        if len({review.reviewer for review in reviews[case.id]}) < 2:
-            raise Conflict(f"case {case.id} was decided by one person; a notice needs two")
-
-
-def _check_posts(
-    cases: Sequence[Case], posts: Sequence[tuple[Case, PostRow]], ids: Sequence[int]
-) -> None:
-    """Every case has a post left to report, with a link to it."""
-    left = {case.id for case, _ in posts}
-    linked = {case.id for case, post in posts if report.link_of(post) is not None}
-    for case in cases:
-        pointer = f"/cases/{list(ids).index(case.id)}"
-        if case.id not in left:
-            raise Conflict(f"case {case.id} is in a notice already", pointer=pointer)
-        if case.id not in linked:
-            raise Conflict(
-                f"case {case.id} has no post with a link, without which no platform finds it",
-                pointer=pointer,
-            )
+def _fault(case: Case, reviews: Sequence[Review], posts: Unnoticed, at: datetime) -> str | None:
+    """Why a case cannot be reported; ``None`` where it can."""
+    faults = (
+        (case.kind != "content", f"is of kind '{case.kind}'; name the cases of its posts"),
+        (case.state != State.CLOSED, "is not closed"),
+        (not case.is_violating, "was closed as lawful"),
+        (
+            case.not_before is not None and case.not_before > at,
+            "was decided in bulk and can still be undone; try again in a minute",
+        ),
+        (len({review.reviewer for review in reviews}) < 2, "was decided by one person, not two"),
+        (not posts.posts, "is in a notice already"),
+        (not posts.linked, "has no post with a link, without which no platform finds it"),
+    )
+    return next((words for is_at_fault, words in faults if is_at_fault), None)
 
 
 def _subject_of(posts: Sequence[PostRow], selection: Selection) -> Subject:

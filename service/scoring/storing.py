@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,7 +56,7 @@ def store(
         return
     ordered = sorted(scored, key=_key)
     known = _known_contents(session, ordered)
-    _put_contents(session, sealer, ordered, at)
+    put_contents(session, sealer, {item.sha256: item.post.text for item in ordered}, at)
     _put(session, PostRow, [_post_values(item, who, at) for item in ordered])
     _put(session, ScoreRow, [_score_values(item, policy, at) for item in ordered])
     posts, scores = _stored_rows(session, ordered)
@@ -94,8 +94,8 @@ def _known_contents(session: Session, scored: Sequence[Scored]) -> set[tuple[str
     return {(platform, channel, sha256) for platform, channel, sha256 in rows}
 
 
-def _put_contents(session: Session, sealer: Sealer, scored: Sequence[Scored], at: datetime) -> None:
-    texts = {item.sha256: item.post.text for item in scored}
+def put_contents(session: Session, sealer: Sealer, texts: Mapping[str, str], at: datetime) -> None:
+    """Keep texts, by SHA-256; one that was purged and comes again is kept again, from now on."""
     rows = [
         {
             "sha256": sha256,
@@ -107,7 +107,6 @@ def _put_contents(session: Session, sealer: Sealer, scored: Sequence[Scored], at
         for sha256, text in sorted(texts.items())
     ]
     insert = _insert(session, Content)
-    # A text that was purged and comes again is kept again, from now on.
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["sha256"],

@@ -23,8 +23,8 @@ from tests.builders import FakeScorer
 from tests.service.access.signing import browser_of, person_with_password
 from tests.service.serving import key_of, served
 
-# + may, s may when signed in but not with a key, - may not (403); of nobody: + may, - is asked who they are (401). Columns as in `Role`:
-# submitter, reviewer, senior, approver, auditor, administrator.
+# + may, s may when signed in but not with a key, - may not (403); of nobody: + may, - is asked who
+# they are (401). Columns as in `Role`: submitter, reviewer, senior, approver, auditor, administrator.
 TABLE = """
                                                    sub rev sen app aud adm nobody
 POST   /v1/score                                     +   -   -   -   -   +    -
@@ -65,6 +65,7 @@ GET    /v1/notices/{notice_id}                       -   +   +   +   +   -    -
 POST   /v1/notices/{notice_id}/approve               -   -   -   s   -   -    -
 POST   /v1/notices/{notice_id}/withdraw              -   +   +   +   -   -    -
 GET    /v1/notices/{notice_id}/report                -   +   +   +   +   -    -
+POST   /v1/labels/imports                            -   -   +   -   -   -    -
 GET    /v1/audit                                     -   -   -   -   +   -    -
 GET    /v1/audit/head                                -   -   -   -   +   -    -
 GET    /v1/audit/verify                              -   -   -   -   +   -    -

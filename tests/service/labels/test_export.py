@@ -275,7 +275,7 @@ def test_the_command_exports_and_its_group_still_shows_the_taxonomy(
     decide(database, settings, ADA, LAWFUL)
     result = run("labels", "export", tmp_path / "out.jsonl")
     assert result.stdout == ""
-    assert "1 reviews and 1 consensus rows" in result.stderr
+    assert "1 reviews, 0 imported labels and 1 consensus rows" in result.stderr
     assert "left out: 0 undone" in result.stderr
     assert len(list(read_labelled(tmp_path / "out.jsonl"))) == 2
     assert "suffix" in run("labels", "export", tmp_path / "out.csv", code=1).output

@@ -57,7 +57,7 @@ def closed(
 
 def drafted(database: Database, settings: Settings, *ids: int, who: Principal = SENIOR) -> Whole:
     with database.session() as session:
-        return service.draft(session, who, Selection(ids), settings, name_of, AT)
+        return service.draft(session, who, Selection(ids), settings, name_of, AT).whole
 
 
 def approved(database: Database, notice_id: int, who: Principal = WATI, hours: float = 1) -> Whole:

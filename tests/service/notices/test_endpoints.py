@@ -17,16 +17,15 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 from selectolax.lexbor import LexborHTMLParser
 
-from service.auth import Role, open_session
+from service.auth import Role
 from service.cli import main
 from service.db import Database
-from service.dependencies import CSRF_HEADER, SESSION_COOKIE
 from service.notices import report
 from service.settings import Settings
-from service.tables import AuditEntry, Person
-from tests.service.building import AT, LAWFUL
+from service.tables import AuditEntry
+from tests.service.building import LAWFUL
 from tests.service.notices.drafting import FLAGGER, closed
-from tests.service.serving import key_of, served
+from tests.service.serving import key_of, served, signed_in
 
 SHAPES = ("json", "csv", "html")
 
@@ -40,16 +39,6 @@ def settings(settings: Settings) -> Settings:
 def client(settings: Settings) -> Iterator[TestClient]:
     with served(settings) as client:
         yield client
-
-
-def signed_in(database: Database, number: int, role: Role) -> dict[str, str]:
-    """Headers of a person's browser."""
-    with database.session() as session:
-        person = Person(id=number, name=f"Orang {number}", role=role.value, created_at=AT)
-        session.add(person)
-        session.flush()
-        token = open_session(session, person, 1)
-    return {"Cookie": f"{SESSION_COOKIE}={token}", CSRF_HEADER: "1"}
 
 
 def ok(answer: Any, status: int = 200) -> Any:
@@ -74,6 +63,7 @@ def test_a_notice_from_draft_to_report_in_every_shape(
     body = {"platform": "telegram", "channel_id": "1001"}
     drafted = ok(client.post("/v1/notices", headers=senior, json=body), 201)
     assert (drafted["state"], drafted["items"], drafted["reference"]) == ("draft", 2, None)
+    assert drafted["left_out"] == []
     path = f"/v1/notices/{drafted['id']}"
     for shape in SHAPES:
         refused = client.get(f"{path}/report?format={shape}", headers=senior)

@@ -145,7 +145,7 @@ def test_all_of_a_channel_or_an_account_is_drafted_and_each_post_but_once(
     def draft(scope: str, subject: str) -> list[int]:
         with database.session() as session:
             selection = Selection((), "telegram", scope, subject)
-            whole = service.draft(session, SENIOR, selection, settings, name_of, AT)
+            whole = service.draft(session, SENIOR, selection, settings, name_of, AT).whole
             assert (whole.notice.scope, whole.notice.subject) == (scope, subject)
             return [item["human"]["case"] for item in json.loads(whole.notice.content)["items"]]
 
@@ -155,6 +155,25 @@ def test_all_of_a_channel_or_an_account_is_drafted_and_each_post_but_once(
         draft("channel", "1")
     fill(database, 1, channel_id="1", author_id="z", message_id="1001")
     assert draft("channel", "1") == [ids[0]]
+
+
+def test_a_case_that_cannot_be_reported_yet_does_not_hold_up_its_channel(
+    database: Database, settings: Settings
+) -> None:
+    linked = closed(database, settings, number=1, platform="x", permalink="https://x.com/a/1")
+    unlinked = closed(database, settings, number=2, platform="x")
+    selection = Selection((), "x", "channel", "1001")
+
+    def draft() -> service.Drafted:
+        with database.session() as session:
+            return service.draft(session, SENIOR, selection, settings, name_of, AT)
+
+    drafted = draft()
+    assert drafted.left_out == [unlinked]
+    content = json.loads(drafted.whole.notice.content)
+    assert [item["human"]["case"] for item in content["items"]] == [linked]
+    with pytest.raises(Conflict, match="none of the channel's 1 cases can be reported yet"):
+        draft()
 
 
 def test_cases_of_one_account_in_two_channels_make_a_notice_of_the_account(
@@ -237,7 +256,7 @@ def test_a_case_that_gathers_an_accounts_posts_is_refused(
     fill(database, *range(ACCOUNT_CASES), author_id="x")
     with database.reading() as session:
         account = session.scalars(select(Case.id).where(Case.kind == "account")).one()
-    with pytest.raises(Conflict, match="gathers the posts of an account"):
+    with pytest.raises(Conflict, match="is of kind 'account'"):
         drafted(database, settings, account)
 
 
