@@ -32,6 +32,7 @@ class ReleaseScorer:
             release.tokenizer_path,
             max_tokens=release.max_tokens,
             batch_tokens=engine.batch_tokens,
+            parallel=engine.parallel,
         )
 
     @property

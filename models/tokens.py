@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,9 @@ class Prepared:
 class TextEncoder:
     """The release's tokenizer and window size."""
 
-    def __init__(self, tokenizer_path: Path, *, max_tokens: int, batch_tokens: int) -> None:
+    def __init__(
+        self, tokenizer_path: Path, *, max_tokens: int, batch_tokens: int, parallel: int = 1
+    ) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer_path))
         except Exception as error:  # tokenizers raises a bare Exception
@@ -64,6 +67,7 @@ class TextEncoder:
         self._max_tokens = max_tokens
         self._stride = max(1, round((max_tokens - 2) * (1 - WINDOW_OVERLAP)))
         self._batch_tokens = batch_tokens
+        self._parallel = parallel
 
     def _ends(self, path: Path) -> tuple[int, int]:
         """The tokens around a text, whatever the tokenizer calls them."""
@@ -75,7 +79,8 @@ class TextEncoder:
         return ends[0], ends[1]
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
-        """Raw texts to token batches, at most ``batch_tokens`` tokens each."""
+        """Raw texts to token batches, at most ``batch_tokens`` tokens each; of few texts as many
+        batches as are computed at once."""
         normalised = [normalise_text(text) for text in texts]
         numbers = {text: number for number, text in enumerate(dict.fromkeys(normalised))}
         encodings = self._tokenizer.encode_batch(list(numbers), add_special_tokens=False)
@@ -111,12 +116,16 @@ class TextEncoder:
         by_length: dict[int, list[int]] = {}
         for row, window in enumerate(windows):
             by_length.setdefault(len(window), []).append(row)
+        share = sum(map(len, windows)) / self._parallel
         # Longest first: the last to finish is then a short one, and both cores end together.
         return [
             self._batch(windows, rows)
             for length in sorted(by_length, reverse=True)
-            for rows in _cut(by_length[length], max(1, self._batch_tokens // length))
+            for rows in _cut(by_length[length], self._rows(length, share))
         ]
+
+    def _rows(self, length: int, share: float) -> int:
+        return max(1, min(self._batch_tokens // length, math.ceil(share / length)))
 
     def _batch(self, windows: list[list[int]], rows: Sequence[int]) -> TokenBatch:
         ids = np.array([windows[row] for row in rows], np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select, text
@@ -31,6 +31,16 @@ class Fault:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an entry tells: who did or read what."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
 def append(
     session: Session, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
 ) -> AuditEntry:
@@ -40,22 +50,31 @@ def append(
     the chain before its rows could meet another that locked them the other way round.
     ``subject`` names what was read or changed, such as ``case:12``; never post text.
     """
+    return append_all(session, [Done(actor, action, subject, detail or {})])[0]
+
+
+def append_all(session: Session, done: Sequence[Done]) -> list[AuditEntry]:
+    """Add an entry for each, in their order; see ``append``."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
-    last = session.scalars(select(AuditEntry).order_by(AuditEntry.sequence.desc()).limit(1)).first()
-    entry = AuditEntry(
-        sequence=1 if last is None else last.sequence + 1,
-        at=now(),
-        actor=actor,
-        action=action,
-        subject=subject,
-        detail=dict(detail or {}),
-        previous=GENESIS if last is None else last.sha256,
-    )
-    entry.sha256 = entry_hash(entry)
-    session.add(entry)
+    sequence, sha256 = chain_head(session)
+    made = []
+    for what in done:
+        sequence += 1
+        entry = AuditEntry(
+            sequence=sequence,
+            at=now(),
+            actor=what.actor,
+            action=what.action,
+            subject=what.subject,
+            detail=dict(what.detail),
+            previous=sha256,
+        )
+        entry.sha256 = sha256 = entry_hash(entry)
+        made.append(entry)
+    session.add_all(made)
     session.flush()
-    return entry
+    return made
 
 
 def entry_hash(entry: AuditEntry) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from limits import RateLimitItemPerMinute
 
 from service.access.limits import STATE_KEY, RateLimits
@@ -20,15 +21,16 @@ CSRF_HEADER = "X-Penapisan"
 """A page of another origin cannot send this header unasked; its value does not matter."""
 
 
-def get_database(request: Request) -> Database:
+# What never waits is async, or FastAPI would send each of them to a thread of its own.
+async def get_database(request: Request) -> Database:
     return cast(Database, request.app.state.database)
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def get_sealer(request: Request) -> Sealer:
+async def get_sealer(request: Request) -> Sealer:
     return cast(Sealer, request.app.state.sealer)
 
 
@@ -42,8 +44,34 @@ SealerDep = Annotated[Sealer, Depends(get_sealer)]
 LimitsDep = Annotated[RateLimits, Depends(get_limits)]
 
 
+BEARER = HTTPBearer(
+    scheme_name="key", description="An API key; `penapisan keys new` makes one", auto_error=False
+)
+HEADER = APIKeyHeader(
+    name="X-API-Key", scheme_name="keyHeader", description="The same", auto_error=False
+)
+COOKIE = APIKeyCookie(
+    name=SESSION_COOKIE,
+    scheme_name="session",
+    description=f"A signed-in browser. A change also needs the header `{CSRF_HEADER}`",
+    auto_error=False,
+)
+
+
+async def documented_schemes(
+    bearer: Annotated[object, Security(BEARER)],
+    header: Annotated[object, Security(HEADER)],
+    cookie: Annotated[object, Security(COOKIE)],
+) -> None:
+    """Names in the OpenAPI document the ways in that ``current_principal`` knows."""
+
+
 def current_principal(
-    request: Request, database: DatabaseDep, settings: SettingsDep, limits: LimitsDep
+    request: Request,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    limits: LimitsDep,
+    schemes: Annotated[None, Depends(documented_schemes)] = None,
 ) -> Principal:
     """Who sends the request: an API key, or a session's cookie.
 
@@ -85,10 +113,10 @@ def _principal(request: Request, database: Database) -> Principal:
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 
-def require(*permissions: Permission) -> Callable[[Principal], Principal]:
+def require(*permissions: Permission) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets those through whose role has any of the permissions."""
 
-    def check(who: CurrentPrincipal) -> Principal:
+    async def check(who: CurrentPrincipal) -> Principal:
         who.require(*permissions)
         return who
 

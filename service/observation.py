@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -79,20 +80,20 @@ class Metrics:
         self.scoring.inc(seconds)
 
 
-@router.get("/livez", status_code=200)
+@router.get("/livez", response_class=Response)
 def live() -> Response:
     """200 while the process answers."""
     return Response()
 
 
-@router.get("/readyz", status_code=200)
+@router.get("/readyz", response_class=Response)
 def ready(database: DatabaseDep) -> Response:
     """200 when the database answers and posts can be scored; 503 otherwise."""
     database.ping()
     return Response()
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request, database: DatabaseDep) -> Response:
     """Prometheus text format."""
     found: Metrics = request.app.state.metrics

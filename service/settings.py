@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     )
     batch_posts: int = Field(64, ge=1, le=4096, description="Posts scored together at most")
     queue_posts: int = Field(512, ge=1, description="Posts waiting at most, before 429")
+    queue_seconds: float = Field(2, gt=0, description="Expected wait for a score, before 429")
     request_bytes: int = Field(8 * 2**20, ge=1024, description="Largest request body")
     upload_bytes: int = Field(2 * 2**30, ge=1024, description="Largest uploaded export")
     spare_bytes: int = Field(

@@ -56,7 +56,7 @@ class Hyperparameters:
     seed: int = 0
 
 
-def finetune(
+def finetune(  # noqa: PLR0915  reads straight down
     network: Network,
     tokenizer: Tokenizer,
     train: Sequence[LabelledPost],
@@ -74,10 +74,11 @@ def finetune(
     PR-AUC of the ``watched`` ones, and the run stops after ``settings.patience`` epochs without a
     better one. Beside the weights runs their moving average over about
     ``settings.average_over_epochs`` epochs (Polyak and Juditsky 1992), which answers more steadily
-    on posts not learned; each epoch keeps the better of the two. With ``teacher``, ``settings.teacher_weight`` of the loss is the squared distance
-    to its logits (Hinton et al. 2015, "Distilling the Knowledge"). With ``checkpoint``, the state
-    after each epoch is written there and an interrupted run goes on from it bit for bit. Returns
-    loss and both PR-AUC per epoch.
+    on posts not learned; each epoch keeps the better of the two. With ``teacher``,
+    ``settings.teacher_weight`` of the loss is the squared distance to its logits (Hinton et al.
+    2015, "Distilling the Knowledge"). With ``checkpoint``, the state after each epoch is written
+    there and an interrupted run goes on from it bit for bit. Returns loss and both PR-AUC per
+    epoch.
     """
     positions = network.encoder.config.max_position_embeddings
     if settings.max_tokens > positions:
@@ -98,11 +99,7 @@ def finetune(
     optimizer = torch.optim.AdamW(_parameter_groups(network, settings), fused=True)
     epoch_steps = math.ceil(len(train) / settings.batch_size)
     steps = settings.epochs * epoch_steps
-    decay = 1 - 1 / max(1.0, settings.average_over_epochs * epoch_steps)
-    average = AveragedModel(
-        network,
-        multi_avg_fn=get_ema_multi_avg_fn(decay),  # type: ignore[no-untyped-call]
-    )
+    average = _moving_average(network, settings.average_over_epochs * epoch_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps, settings.warmup_share)
     )
@@ -146,10 +143,7 @@ def finetune(
                 for model in (network, cast(Network, average.module))
             )
             run.end_epoch(float(np.mean(losses)), score, averaged)
-            progress.console.print(
-                f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, "
-                f"PR-AUC {score:.4f}, averaged weights {averaged:.4f}"
-            )
+            progress.console.print(run.last_line())
             if checkpoint:
                 run.save(checkpoint)
     network.load_state_dict(run.best)
@@ -174,6 +168,13 @@ class _Run:
             better = self.average.module if averaged > score else self.network
             self.best = copy.deepcopy(better.state_dict())
         self.history.append({"loss": loss, "pr_auc": score, "averaged_pr_auc": averaged})
+
+    def last_line(self) -> str:
+        row = self.history[-1]
+        return (
+            f"epoch {len(self.history)}: loss {row['loss']:.4f}, PR-AUC {row['pr_auc']:.4f}, "
+            f"averaged weights {row['averaged_pr_auc']:.4f}"
+        )
 
     @property
     def _scores(self) -> list[float]:
@@ -319,6 +320,15 @@ def _place(network: Network, device: torch.device) -> None:
     if device.type == "cpu":
         # The fused kernel pays off on long sequences; a post has some twenty tokens.
         network.encoder.set_attn_implementation("eager")
+
+
+def _moving_average(network: Network, steps: float) -> AveragedModel:
+    """A copy that follows ``network`` as an exponential moving average over about ``steps``."""
+    decay = 1 - 1 / max(1.0, steps)
+    return AveragedModel(
+        network,
+        multi_avg_fn=get_ema_multi_avg_fn(decay),  # type: ignore[no-untyped-call]
+    )
 
 
 def _freeze(network: Network, settings: Hyperparameters) -> None:

@@ -33,6 +33,9 @@ class Engine(Protocol):
     batch_tokens: int
     """Tokens a batch should hold, padding included, for this engine's best throughput."""
 
+    parallel: int
+    """Batches computed at once."""
+
     precision: str
     """``bf16``, ``int8`` or ``f32``."""
 

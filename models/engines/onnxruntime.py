@@ -18,6 +18,7 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
     precision = "f32"
     batch_tokens = 512
+    parallel = 1
 
     def __init__(self, model_path: Path) -> None:
         options = onnxruntime.SessionOptions()

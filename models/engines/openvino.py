@@ -32,6 +32,7 @@ class OpenVINOEngine:
 
     def __init__(self, model_path: Path, *, precision: Precision | None = None) -> None:
         self.precision: str = precision or ("bf16" if has_amx() else "int8")
+        self.parallel = cpu_count()
         self.batch_tokens = 2048 if self.precision == "bf16" else 1024
         core = openvino.Core()
         try:

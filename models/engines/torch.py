@@ -16,6 +16,7 @@ class TorchEngine:
     """The same network, rebuilt from the ONNX file's own weights."""
 
     name = "torch"
+    parallel = 1
 
     def __init__(self, model_path: Path) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -81,7 +81,8 @@ def list_cases(
         return [summary_of(case) for case in page]
 
 
-@router.get("/cases/{case_id}")
+# A number in the path itself, so that what is no case, such as /cases/claim, is none to GET either.
+@router.get("/cases/{case_id:int}")
 def read_case(
     case_id: CaseId,
     who: ReadingCases,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,10 +44,20 @@ class Stored:
 
 @dataclass(slots=True)
 class Opened:
-    """Ids of the cases that were opened, and of those a post was attached to."""
+    """Ids of the cases that were opened, and of those a post was attached to; ``by_post`` counts
+    both by the post that did it."""
 
     opened: list[int] = field(default_factory=list)
     attached: list[int] = field(default_factory=list)
+    by_post: dict[int, Counter[str]] = field(default_factory=dict)
+
+    def note_opened(self, case: Case, post: PostRow) -> None:
+        self.opened.append(case.id)
+        self.by_post.setdefault(post.id, Counter())["opened"] += 1
+
+    def note_attached(self, case: Case, post: PostRow) -> None:
+        self.attached.append(case.id)
+        self.by_post.setdefault(post.id, Counter())["attached"] += 1
 
 
 def open_cases(
@@ -111,10 +122,10 @@ def _place_hit(session: Session, item: Stored, at: datetime, made: Opened) -> No
         if values is not None and not near.is_remembered(session, item.score.content_sha256):
             near.remember(session, item.score.content_sha256, values)
         note(session, case, "open", SYSTEM, at)
-        made.opened.append(case.id)
+        made.note_opened(case, item.post)
     else:
         _raise_to(case, item.score)
-        made.attached.append(case.id)
+        made.note_attached(case, item.post)
     attach(session, case, item.post, similarity, at)
 
 
@@ -128,7 +139,7 @@ def _place_sample(
     case.priority = place * SAMPLE_PRIORITY
     note(session, case, "open", SYSTEM, at)
     attach(session, case, item.post, 1.0, at)
-    made.opened.append(case.id)
+    made.note_opened(case, item.post)
 
 
 def find_case(session: Session, kind: str, post: PostRow, subject: str) -> Case | None:
@@ -243,7 +254,7 @@ def _gather_into(
         return
     case = _new_case(session, kind, item, subject, at)
     note(session, case, "open", SYSTEM, at)
-    made.opened.append(case.id)
+    made.note_opened(case, item.post)
     for post in session.scalars(select(PostRow).where(*mine).distinct().order_by(PostRow.id)).all():
         attach(session, case, post, 1.0, at)
 

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from service.cases.service import Ruling
+from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
+from service.cases.service import REASONS, Ruling
 from service.cases.states import State
 from service.tables import Case, CaseEvent, PostRow, Review
 
@@ -43,15 +44,25 @@ class ReasonIn(_In):
 
 
 class ReopenIn(ReasonIn):
-    is_appeal: bool = False
+    is_appeal: StrictBool = False
 
 
 class RulingIn(_In):
     """An answer for each label, the reason that decides, and what makes the post lawful."""
 
-    labels: Annotated[dict[Id, Literal["yes", "no", "unknown"]], Field(min_length=1)]
-    reason: Annotated[Id, Field(description="A label answered yes; else a context or 'none'")]
-    context: Id | None = None
+    # What the taxonomy holds is documented here and checked in ``Ruling``, with better words.
+    labels: Annotated[
+        dict[str, Literal["yes", "no", "unknown"]],
+        Field(min_length=1, json_schema_extra={"propertyNames": {"enum": [*LABEL_IDS]}}),
+    ]
+    reason: Annotated[
+        Id,
+        Field(
+            description="A label answered yes; else a context or 'none'",
+            json_schema_extra={"enum": [*REASONS]},
+        ),
+    ]
+    context: Annotated[Id, Field(json_schema_extra={"enum": [*CONTEXT_IDS]})] | None = None
     note: Note = ""
 
     def ruling(self) -> Ruling:

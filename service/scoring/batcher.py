@@ -28,9 +28,9 @@ class _Job:
 class Batcher:
     """Scores the texts of concurrent requests together, on one thread.
 
-    A request waits for its own answer. Where ``queue_posts`` wait already, it is refused at once,
-    so that those accepted are answered in bounded time; a request larger than the queue is taken
-    while nothing else waits.
+    A request waits for its own answer. Where ``queue_posts`` wait already, or as many as take
+    longer than ``queue_seconds``, it is refused at once, so that those accepted are answered in
+    bounded time; a request larger than the queue is taken while nothing else waits.
     """
 
     def __init__(
@@ -39,11 +39,13 @@ class Batcher:
         *,
         batch_posts: int,
         queue_posts: int,
+        queue_seconds: float = math.inf,
         on_batch: Callable[[int, float], None] = lambda posts, seconds: None,
     ) -> None:
         self._scorer = scorer
         self._batch_posts = batch_posts
         self._queue_posts = queue_posts
+        self._queue_seconds = queue_seconds
         self._on_batch = on_batch
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
@@ -67,7 +69,11 @@ class Batcher:
         return self._waiting
 
     def score(self, texts: Sequence[str]) -> list[Score]:
-        """Scores in the order of ``texts``.
+        """Scores in the order of ``texts``, waited for; see ``submit``."""
+        return self.submit(texts).result()
+
+    def submit(self, texts: Sequence[str]) -> Future[list[Score]]:
+        """Scores in the order of ``texts``, once they are there.
 
         Raises
         ------
@@ -76,22 +82,25 @@ class Batcher:
         Unavailable
             The service is stopping.
         """
-        if not texts:
-            return []
         job = _Job(texts)
+        if not texts:
+            job.answer.set_result([])
+            return job.answer
         with self._changed:
             if self._is_closing:
                 raise Unavailable("the service is stopping; try again", retry_after_seconds=5)
-            if self._waiting and self._waiting + len(texts) > self._queue_posts:
-                seconds = math.ceil(self._waiting / self._posts_per_second)
+            seconds = self._waiting / self._posts_per_second
+            is_full = self._waiting and self._waiting + len(texts) > self._queue_posts
+            if is_full or seconds > self._queue_seconds:
+                whole = math.ceil(seconds)
                 raise Overloaded(
-                    f"{self._waiting} posts are waiting already; try again in {seconds} s",
-                    retry_after_seconds=seconds,
+                    f"{self._waiting} posts are waiting already; try again in {whole} s",
+                    retry_after_seconds=whole,
                 )
             self._jobs.append(job)
             self._waiting += len(texts)
             self._changed.notify()
-        return job.answer.result()
+        return job.answer
 
     def close(self) -> None:
         """Score what was accepted, take nothing more, and stop."""
@@ -101,7 +110,9 @@ class Batcher:
         self._thread.join()
 
     def _work(self) -> None:
-        while jobs := self._next_jobs():
+        while (jobs := self._next_jobs()) is not None:
+            if not jobs:
+                continue  # given up by those who waited
             texts = [text for job in jobs for text in job.texts]
             began = time.monotonic()
             try:
@@ -116,17 +127,23 @@ class Batcher:
                     start += len(job.texts)
             self._note_speed(len(texts), time.monotonic() - began)
 
-    def _next_jobs(self) -> list[_Job]:
-        """The oldest jobs that make a batch, waiting for the first; none when closed and done."""
+    def _next_jobs(self) -> list[_Job] | None:
+        """The oldest jobs that make a batch, waiting for the first; ``None`` once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._is_closing)
+            if not self._jobs:
+                return None
             jobs: list[_Job] = []
             posts = 0
             while self._jobs and (
                 not jobs or posts + len(self._jobs[0].texts) <= self._batch_posts
             ):
-                jobs.append(self._jobs.popleft())
-                posts += len(jobs[-1].texts)
+                job = self._jobs.popleft()
+                if job.answer.set_running_or_notify_cancel():
+                    jobs.append(job)
+                    posts += len(job.texts)
+                else:
+                    self._waiting -= len(job.texts)
             return jobs
 
     def _note_speed(self, posts: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ import secrets
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from models.release import OUTPUTS
 from screening.language import language_hint
@@ -71,7 +71,7 @@ class Moderation(BaseModel):
 
 
 @router.post("/v1/moderations", response_model=Moderation)
-def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
+async def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
     """OpenAI's moderation shape. ``flagged`` means: reached review; a person decides."""
     policy = room.batcher.policy
 
@@ -83,7 +83,7 @@ def moderate(sent: ModerationRequest, who: Scoring, room: RoomDep) -> Any:
         }
 
     posts = [(service.text_post(text), None) for text in sent.texts()]
-    return service.submit(room, who, posts, answer)[0]
+    return (await service.submit(room, who, posts, answer))[0]
 
 
 def _moderation(score: Score, policy: Policy) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Attribute(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     score_type: Literal["PROBABILITY"] = Field("PROBABILITY", alias="scoreType")
-    score_threshold: float = Field(0.0, alias="scoreThreshold", ge=0, le=1)
+    score_threshold: float = Field(0.0, alias="scoreThreshold", ge=0, le=1, strict=True)
 
 
 class AnalyzeRequest(BaseModel):
@@ -118,10 +118,14 @@ class AnalyzeRequest(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     comment: Comment
-    requested_attributes: dict[str, Attribute] = Field(alias="requestedAttributes", min_length=1)
+    requested_attributes: dict[str, Attribute] = Field(
+        alias="requestedAttributes",
+        min_length=1,
+        json_schema_extra={"propertyNames": {"enum": [label.upper() for label in CATEGORIES]}},
+    )
     languages: list[str] = Field([], max_length=16)
-    span_annotations: bool = Field(False, alias="spanAnnotations")
-    do_not_store: bool = Field(False, alias="doNotStore")
+    span_annotations: StrictBool = Field(False, alias="spanAnnotations")
+    do_not_store: StrictBool = Field(False, alias="doNotStore")
     client_token: str | None = Field(None, alias="clientToken", max_length=1024)
     session_id: str | None = Field(None, alias="sessionId", max_length=1024)
 
@@ -151,7 +155,7 @@ class Analysis(BaseModel):
 @router.post(
     "/v1alpha1/comments:analyze", response_model=Analysis, response_model_exclude_none=True
 )
-def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
+async def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
     """Perspective's shape. A span says where; its score is the whole text's."""
     known = {label.upper(): label for label in CATEGORIES}
     for name in sent.requested_attributes:
@@ -183,7 +187,7 @@ def analyze(sent: AnalyzeRequest, who: Scoring, room: RoomDep) -> Any:
         }
 
     posts = [(service.text_post(sent.comment.text), None)]
-    return service.submit(room, who, posts, answer, is_kept=not sent.do_not_store)[0]
+    return (await service.submit(room, who, posts, answer, is_kept=not sent.do_not_store))[0]
 
 
 class ServerMetadata(BaseModel):
@@ -242,21 +246,26 @@ def server_metadata() -> Any:
     return {"name": MODEL, "version": "2", "extensions": []}
 
 
-@router.get("/v2/health/live", status_code=200)
-def live() -> Response:
+@router.get("/v2/health/live", response_class=Response)
+def server_live() -> Response:
     return Response()
 
 
-@router.get("/v2/health/ready", status_code=200)
-def ready(room: RoomDep) -> Response:
+@router.get("/v2/health/ready", response_class=Response)
+def server_ready(room: RoomDep) -> Response:
     room.database.ping()
     return Response()
 
 
 @router.get("/v2/models/{name}", response_model=ModelMetadata)
-@router.get("/v2/models/{name}/versions/{version}", response_model=ModelMetadata)
-def model_metadata(name: Name, room: RoomDep, version: str | None = None) -> Any:
+def model_metadata(name: Name, room: RoomDep) -> Any:
     """The one model; its version is the release."""
+    return model_version_metadata(name, room.batcher.release, room)
+
+
+@router.get("/v2/models/{name}/versions/{version}", response_model=ModelMetadata)
+def model_version_metadata(name: Name, version: Name, room: RoomDep) -> Any:
+    """The same for a version, of which there is one."""
     _check_model(room, name, version)
     return {
         "name": MODEL,
@@ -267,9 +276,13 @@ def model_metadata(name: Name, room: RoomDep, version: str | None = None) -> Any
     }
 
 
-@router.get("/v2/models/{name}/ready", status_code=200)
-@router.get("/v2/models/{name}/versions/{version}/ready", status_code=200)
-def model_ready(name: Name, room: RoomDep, version: str | None = None) -> Response:
+@router.get("/v2/models/{name}/ready", response_class=Response)
+def model_ready(name: Name, room: RoomDep) -> Response:
+    return model_version_ready(name, room.batcher.release, room)
+
+
+@router.get("/v2/models/{name}/versions/{version}/ready", response_class=Response)
+def model_version_ready(name: Name, version: Name, room: RoomDep) -> Response:
     _check_model(room, name, version)
     return Response()
 
@@ -277,15 +290,20 @@ def model_ready(name: Name, room: RoomDep, version: str | None = None) -> Respon
 @router.post(
     "/v2/models/{name}/infer", response_model=InferAnswer, response_model_exclude_none=True
 )
+async def infer(name: Name, sent: InferRequest, who: Scoring, room: RoomDep) -> Any:
+    """Texts as BYTES to probabilities as FP32 of shape (n_texts, n_outputs), row by row."""
+    return await infer_version(name, room.batcher.release, sent, who, room)
+
+
 @router.post(
     "/v2/models/{name}/versions/{version}/infer",
     response_model=InferAnswer,
     response_model_exclude_none=True,
 )
-def infer(
-    name: Name, sent: InferRequest, who: Scoring, room: RoomDep, version: str | None = None
+async def infer_version(
+    name: Name, version: Name, sent: InferRequest, who: Scoring, room: RoomDep
 ) -> Any:
-    """Texts as BYTES to probabilities as FP32 of shape (n_texts, n_outputs), row by row."""
+    """The same of a version, of which there is one."""
     _check_model(room, name, version)
     texts = sent.inputs[0].data
 
@@ -305,7 +323,8 @@ def infer(
             ],
         }
 
-    return service.submit(room, who, [(service.text_post(text), None) for text in texts], answer)[0]
+    posts = [(service.text_post(text), None) for text in texts]
+    return (await service.submit(room, who, posts, answer))[0]
 
 
 def _outputs(score: Score) -> list[float]:
@@ -314,6 +333,6 @@ def _outputs(score: Score) -> list[float]:
     return [values[output] for output in OUTPUTS]
 
 
-def _check_model(room: service.Room, name: str, version: str | None) -> None:
-    if name != MODEL or version not in (None, room.batcher.release):
+def _check_model(room: service.Room, name: str, version: str) -> None:
+    if (name, version) != (MODEL, room.batcher.release):
         raise NotFound(f"there is one model, '{MODEL}', in version '{room.batcher.release}'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Any, cast
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service.auth import Permission, Principal
@@ -15,6 +16,7 @@ from service.scoring import service
 from service.scoring.batcher import Batcher
 from service.scoring.schemas import ScoreAnswer, ScoreRequest, to_answer, to_post
 from service.scoring.storing import Scored
+from service.writer import Writer
 
 router = APIRouter(prefix="/v1", tags=["scoring"])
 
@@ -23,38 +25,48 @@ REPLAYED = "Idempotent-Replayed"
 Scoring = Annotated[Principal, Depends(require(Permission.SCORE))]
 IdempotencyKey = Annotated[
     str | None,
-    Header(description="A repeated request with the same key gets the first one's answer"),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=service.MAX_KEY,
+        description="A repeated request with the same key gets the first one's answer",
+    ),
 ]
 
 
-def get_room(
+async def get_room(
     request: Request, database: DatabaseDep, sealer: SealerDep, settings: SettingsDep
 ) -> service.Room:
     state = request.app.state
-    batcher = cast(Batcher, state.batcher)
-    return service.Room(database, sealer, batcher, settings, cast(Metrics, state.metrics))
+    return service.Room(
+        database,
+        sealer,
+        cast(Batcher, state.batcher),
+        settings,
+        cast(Metrics, state.metrics),
+        cast("Writer[service.Submission]", state.writer),
+    )
 
 
 RoomDep = Annotated[service.Room, Depends(get_room)]
 
 
 @router.post("/score", response_model=ScoreAnswer)
-def score_posts(
-    sent: ScoreRequest,
-    who: Scoring,
-    room: RoomDep,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
+async def score_posts(
+    sent: ScoreRequest, who: Scoring, room: RoomDep, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Score up to a thousand posts, keep them, and open cases for the hits.
 
     A bad post is named in ``errors`` and its place in ``results`` is ``null``; the others are
     scored. What is answered is stored.
     """
-    posts, problems = service.read_posts(sent.posts)
+    posts, problems = await service.apart(len(sent.posts), service.read_posts, sent.posts)
     if not posts:
         errors = [problem.model_dump() for problem in problems]
         raise Unprocessable("no post of the request can be scored", errors=errors)
+    once = None
+    if idempotency_key is not None:
+        once = await service.apart(len(posts), _once, idempotency_key, sent)
     policy = room.batcher.policy
 
     def answer(scored: list[Scored]) -> dict[str, Any]:
@@ -68,13 +80,17 @@ def score_posts(
             errors=problems,
         ).model_dump(mode="json")
 
-    body, is_replayed = service.submit(
+    body, is_replayed = await service.submit(
         room,
         who,
         [(to_post(post), post.views) for post in posts.values()],
         answer,
-        once=service.Once.of(idempotency_key, sent.model_dump(mode="json")),
+        once=once,
     )
-    if is_replayed:
-        response.headers[REPLAYED] = "true"
-    return body
+    # Built from the declared model above: to be checked against it again would take as long.
+    headers = {REPLAYED: "true"} if is_replayed else None
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
+
+
+def _once(key: str, sent: ScoreRequest) -> service.Once | None:
+    return service.Once.of(key, {"posts": sent.posts, "spans": sent.spans})

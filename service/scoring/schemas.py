@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation, StrictBool
 
 from screening.language import language_hint
 from screening.policy import Policy
@@ -58,15 +58,11 @@ class ScoreRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    posts: Annotated[
-        list[Any],
-        Field(
-            min_length=1,
-            max_length=MAX_POSTS,
-            json_schema_extra={"items": {"anyOf": [{"$ref": "#/components/schemas/PostIn"}, {}]}},
-        ),
-    ]
-    spans: bool = Field(False, description="Also give the words behind a score that is not clear")
+    # Documented as posts and read one by one, so that a bad one spoils no other.
+    posts: Annotated[list[SkipValidation[PostIn]], Field(min_length=1, max_length=MAX_POSTS)]
+    spans: StrictBool = Field(
+        False, description="Also give the words behind a score that is not clear"
+    )
 
 
 class SpanOut(BaseModel):

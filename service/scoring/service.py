@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
+from screening.policy import Policy
 from screening.types import Post
 from service.auth import Principal
 from service.db import Database, now
@@ -21,12 +24,18 @@ from service.observation import Metrics
 from service.problems import FieldProblem, pointer
 from service.scoring.batcher import Batcher
 from service.scoring.schemas import PostIn
-from service.scoring.storing import Scored, remembered, sha256_of, store
+from service.scoring.storing import Scored, remembered, sha256_of, store_all
 from service.sealing import Sealer
 from service.settings import Settings
 from service.tables import Answered
+from service.writer import Writer
 
 MAX_KEY = 256
+FEW_POSTS = 16
+"""Up to so many are read and answered between two other requests."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class Room:
     batcher: Batcher
     settings: Settings
     metrics: Metrics
+    writer: Writer[Submission]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,17 @@ def text_post(text: str) -> Post:
     return Post("api", None, sha256_of(text), text)
 
 
-def submit(
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is stored of a request, and the answer to it."""
+
+    who: Principal
+    scored: Sequence[Scored]
+    once: Once | None
+    body: dict[str, Any]
+
+
+async def submit(
     room: Room,
     who: Principal,
     posts: Sequence[tuple[Post, int | None]],
@@ -96,6 +116,7 @@ def submit(
     """The answer to ``posts`` (each with its views), and whether it was given before.
 
     When this returns, posts, scores, cases and the answer to ``once`` are committed together.
+    Requests that wait at the same time are scored in one batch and stored in one transaction.
 
     Raises
     ------
@@ -106,32 +127,25 @@ def submit(
     Conflict
         The same key is being answered at this moment.
     """
-    if once is not None and (given := given_before(room, who, once)) is not None:
-        return given, True
-    scores = room.batcher.score([post.text for post, _ in posts])
+    if once is not None:
+        given = await run_in_threadpool(given_before, room, who, once)
+        if given is not None:
+            return given, True
+    if is_kept:
+        room.writer.check()
+    scores = await asyncio.wrap_future(room.batcher.submit([post.text for post, _ in posts]))
     scored = [
         Scored(post, score, views) for (post, views), score in zip(posts, scores, strict=True)
     ]
-    body = answer(scored)
+    body = await apart(len(posts), answer, scored)
     for item in scored:
         band = room.batcher.policy.decide(item.score).band
         room.metrics.bands.labels(band, item.score.release).inc()
     if not is_kept:
         return body, False
-    at = now()
     try:
-        with room.database.session() as session:
-            if once is not None:
-                remember(session, who, once, body, at)
-            store(
-                session,
-                room.sealer,
-                scored,
-                policy=room.batcher.policy,
-                who=who,
-                at=at,
-                audit_share=room.settings.audit_share,
-            )
+        submission = Submission(who, scored, once, body)
+        await asyncio.wrap_future(room.writer.submit(submission, len(posts)))
     except IntegrityError as error:
         if once is None:
             raise
@@ -139,6 +153,36 @@ def submit(
             "a request with this Idempotency-Key is being answered; repeat it"
         ) from error
     return body, False
+
+
+async def apart(posts: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``work`` on so many posts: on a thread where it would hold up other requests."""
+    if posts <= FEW_POSTS:
+        return work(*args, **kwargs)
+    return await run_in_threadpool(work, *args, **kwargs)
+
+
+def write_submissions(
+    session: Session,
+    submissions: Sequence[Submission],
+    *,
+    sealer: Sealer,
+    policy: Policy,
+    audit_share: float,
+) -> None:
+    """Store the posts of several requests, and the answers to be remembered."""
+    at = now()
+    for sent in submissions:
+        if sent.once is not None:
+            remember(session, sent.who, sent.once, sent.body, at)
+    store_all(
+        session,
+        sealer,
+        [(sent.who, sent.scored) for sent in submissions],
+        policy=policy,
+        at=at,
+        audit_share=audit_share,
+    )
 
 
 def remember(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,16 +49,32 @@ def store(
     at: datetime,
     audit_share: float,
 ) -> None:
+    """Keep one submission; see ``store_all``."""
+    store_all(session, sealer, [(who, scored)], policy=policy, at=at, audit_share=audit_share)
+
+
+def store_all(
+    session: Session,
+    sealer: Sealer,
+    submissions: Sequence[tuple[Principal, Sequence[Scored]]],
+    *,
+    policy: Policy,
+    at: datetime,
+    audit_share: float,
+) -> None:
     """Keep posts and scores and open their cases; what is there already is left as it is.
 
-    Rows are written in one order, so that two requests never wait for each other.
+    Rows are written in one order, so that two transactions never wait for each other; each
+    submission has its entry in the audit chain.
     """
-    if not scored:
+    sent = [(who, item) for who, scored in submissions for item in scored]
+    if not sent:
         return
-    ordered = sorted(scored, key=_key)
+    sent.sort(key=lambda pair: _key(pair[1]))
+    ordered = [item for _, item in sent]
     known = _known_contents(session, ordered)
     put_contents(session, sealer, {item.sha256: item.post.text for item in ordered}, at)
-    _put(session, PostRow, [_post_values(item, who, at) for item in ordered])
+    _put(session, PostRow, [_post_values(item, who, at) for who, item in sent])
     _put(session, ScoreRow, [_score_values(item, policy, at) for item in ordered])
     posts, scores = _stored_rows(session, ordered)
     stored = [
@@ -70,8 +87,16 @@ def store(
         for item in {_key(item): item for item in ordered}.values()
     ]
     made = open_cases(session, stored, audit_share=audit_share, at=at)
-    detail = {"posts": len(scored), "opened": len(made.opened), "attached": len(made.attached)}
-    audit.append(session, who.id, "posts.submit", f"release:{policy.version}", detail)
+    subject = f"release:{policy.version}"
+    entries = []
+    for who, scored in submissions:
+        counts = Counter({"posts": len(scored), "opened": 0, "attached": 0})
+        for key in {_key(item) for item in scored}:
+            # Taken out, so that of two submissions with one post the first opened its case.
+            counts.update(made.by_post.pop(posts[key].id, {}))
+        if scored:
+            entries.append(audit.Done(who.id, "posts.submit", subject, counts))
+    audit.append_all(session, entries)
 
 
 def remembered(session: Session, who: Principal, key: str) -> Answered | None:

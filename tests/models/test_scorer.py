@@ -126,6 +126,13 @@ def test_batches_hold_no_more_tokens_than_asked(texts: list[str]) -> None:
         assert batch.attention_mask.sum(axis=1).max() == batch.input_ids.shape[1]
 
 
+def test_few_texts_of_one_length_are_spread_over_all_that_runs_at_once() -> None:
+    path = load_release().tokenizer_path
+    encoder = TextEncoder(path, max_tokens=32, batch_tokens=1024, parallel=2)
+    texts = [f"selamat pagi {number}" for number in range(10, 19)]
+    assert [batch.rows.size for batch in encoder.prepare(texts).batches] == [5, 4]
+
+
 def test_a_post_above_clear_names_its_words(scorer: ReleaseScorer, texts: list[str]) -> None:
     explained = 0
     for text, score in zip(texts, scorer.score(texts), strict=True):

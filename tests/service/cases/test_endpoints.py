@@ -180,11 +180,14 @@ def test_a_wrong_field_is_named(
     assert pointer in {error["pointer"] for error in answer.json()["errors"]}
 
 
-@pytest.mark.parametrize("path", ["/v1/cases/0", f"/v1/cases/{2**70}", "/v1/cases/abc"])
+@pytest.mark.parametrize(
+    ("path", "status"), [("0", 422), (f"{2**70}", 422), ("abc", 404), ("claim", 405)]
+)
 def test_an_impossible_case_number_is_refused(
-    client: TestClient, database: Database, path: str
+    client: TestClient, database: Database, path: str, status: int
 ) -> None:
-    assert client.get(path, headers=key_of(database, Role.AUDITOR)).status_code == 422
+    headers = key_of(database, Role.AUDITOR)
+    assert client.get(f"/v1/cases/{path}", headers=headers).status_code == status
 
 
 def test_without_a_key_nothing_is_answered(client: TestClient) -> None:

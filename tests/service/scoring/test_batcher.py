@@ -80,6 +80,33 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(
     wait_for(batcher, 0)
 
 
+def test_a_wait_longer_than_allowed_is_refused_at_once(scorer: GatedScorer) -> None:
+    batcher = Batcher(scorer, batch_posts=8, queue_posts=1000, queue_seconds=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(batcher.score, ["x"] * 60)
+        wait_for(batcher, 60)  # 0.6 s at the 100 posts/s that are assumed before the first batch
+        with pytest.raises(Overloaded, match="60 posts are waiting"):
+            batcher.score(["x"])
+        scorer.gate.set()
+        assert len(accepted.result()) == 60
+    batcher.close()
+
+
+def test_what_is_given_up_before_its_turn_is_not_scored(
+    batcher: Batcher, scorer: GatedScorer
+) -> None:
+    first = batcher.submit(["x"])
+    wait_for(batcher, 1)
+    time.sleep(0.05)
+    given_up, other = batcher.submit(["y"] * 8), batcher.submit(["x", "x"])
+    assert given_up.cancel()
+    scorer.gate.set()
+    assert len(first.result(30)) == 1
+    assert len(other.result(30)) == 2
+    wait_for(batcher, 0)
+    assert "y" not in scorer.asked
+
+
 def test_a_request_larger_than_the_queue_is_taken_when_nothing_waits(
     batcher: Batcher, scorer: GatedScorer
 ) -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
+from screening.types import Score
 from service import audit
-from service.auth import Role
+from service.app import create_app
+from service.auth import Principal, Role
 from service.db import Database
+from service.scoring.storing import Scored, store_all
 from service.sealing import Sealer
 from service.settings import Settings
 from service.tables import Case, CasePost, Content, PostRow, ScoreRow
+from tests.builders import FakeScorer, make_post
+from tests.service.building import AT
 from tests.service.serving import key_of, served
 
 HIT = "xxxxxxxx bb"
@@ -207,3 +214,68 @@ def test_only_those_who_may_score_can(client: TestClient, database: Database) ->
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"] == "Bearer"
     assert count(database, PostRow) == 0
+
+
+class GatedScorer(FakeScorer):
+    """Scores once its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def score(self, texts: Sequence[str]) -> list[Score]:
+        self.gate.wait(30)
+        return super().score(texts)
+
+
+def test_more_requests_than_the_queue_holds_are_refused_and_the_others_are_kept(
+    settings: Settings, database: Database
+) -> None:
+    scorer = GatedScorer()
+    small = settings.model_copy(update={"queue_posts": 60, "queue_seconds": 100})
+    headers = key_of(database, Role.SUBMITTER)
+    with TestClient(create_app(small, scorer)) as client, ThreadPoolExecutor(100) as pool:
+        sent = [
+            pool.submit(
+                client.post, "/v1/score", json={"posts": [{"text": f"pagi {n}"}]}, headers=headers
+            )
+            for n in range(100)
+        ]
+        refused = [request.result() for request in islice(as_completed(sent), 40)]
+        assert {answer.status_code for answer in refused} == {429}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert count(database, PostRow) == 0
+        scorer.gate.set()
+        answers = [request.result().status_code for request in sent]
+    assert (answers.count(200), answers.count(429)) == (60, 40)
+    assert count(database, PostRow) == 60
+    with database.reading() as session:
+        assert audit.verify(session) is None
+
+
+def test_each_submission_stored_in_one_transaction_has_its_own_entry(database: Database) -> None:
+    ada, budi = (Principal(f"key:{n}", "k", Role.SUBMITTER) for n in (1, 2))
+    shared, own = (
+        Scored(make_post(n, text=text), FakeScorer().score([text])[0])
+        for n, text in enumerate((HIT, HIT + " lain lagi sekali dan seterusnya"))
+    )
+    with database.session() as session:
+        store_all(
+            session,
+            Sealer(),
+            [(ada, [shared]), (budi, [shared, own])],
+            policy=FakeScorer.policy,
+            at=AT,
+            audit_share=0,
+        )
+    with database.reading() as session:
+        entries = [
+            (entry.actor, entry.detail)
+            for entry in audit.entries(session)
+            if entry.action == "posts.submit"
+        ]
+        assert audit.verify(session) is None
+    assert entries == [
+        ("key:1", {"posts": 1, "opened": 1, "attached": 0}),
+        ("key:2", {"posts": 2, "opened": 0, "attached": 0}),
+    ]
