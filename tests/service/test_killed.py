@@ -94,8 +94,7 @@ def test_a_server_killed_twenty_times_keeps_what_it_acknowledged_and_nothing_twi
         assert_there(database, set(acknowledged))
         lost = set(range(SUBMISSIONS)) - set(acknowledged)
         assert lost, "every round left someone without an answer"
-        for number in range(SUBMISSIONS):
-            answer = submitter.send(number)
+        for number, answer in enumerate(pool.map(submitter.send, range(SUBMISSIONS))):
             assert answer is not None
             assert answer.status_code == 200
             assert answer.json() == acknowledged.get(number, answer.json())
