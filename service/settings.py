@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     request_bytes: int = Field(8 * 2**20, ge=1024, description="Largest request body")
     lease_seconds: int = Field(900, ge=1, description="How long a claim holds without renewal")
     session_hours: int = Field(12, ge=1)
+    maintain: bool = Field(
+        True, description="`penapisan serve` purges and ranks anew once a day, by itself"
+    )
     clear_text_days: int = Field(30, ge=0, description="Text of posts below review is kept so long")
     case_text_days: int = Field(365, ge=0, description="Text of closed cases is kept so long")
     answer_days: int = Field(2, ge=1, description="Answers to an Idempotency-Key are kept so long")
