@@ -55,8 +55,7 @@ def append(
 
 def append_all(session: Session, done: Sequence[Done]) -> list[AuditEntry]:
     """Add an entry for each, in their order; see ``append``."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
+    hold_chain(session)
     sequence, sha256 = chain_head(session)
     made = []
     for what in done:
@@ -75,6 +74,12 @@ def append_all(session: Session, done: Sequence[Done]) -> list[AuditEntry]:
     session.add_all(made)
     session.flush()
     return made
+
+
+def hold_chain(session: Session) -> None:
+    """Keep every other writer from the chain until the end of the transaction."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
 
 
 def entry_hash(entry: AuditEntry) -> str:

@@ -6,6 +6,8 @@ The database is imported inside the commands, so that scoring a file does not wa
 from __future__ import annotations
 
 import logging
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,7 @@ def serve(host: str, port: int) -> None:
     import uvicorn
 
     from service.app import create_app
+    from service.maintenance import Daily
     from service.settings import Settings
 
     settings = Settings()
@@ -56,14 +59,16 @@ def serve(host: str, port: int) -> None:
         click.echo(f"works once, for {settings.link_minutes} minutes: {link}", err=True)
         click.echo("there the administrator sets a password", err=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    uvicorn.run(
-        create_app(settings),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
+    daily = Daily(settings, f"server:{os.getpid()}") if settings.maintain else nullcontext()
+    with daily:
+        uvicorn.run(
+            create_app(settings),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
 
 
 def _first_link(settings: Settings, base: str) -> str | None:
@@ -155,19 +160,18 @@ def restore(source: Path) -> None:
 
 @click.command()
 def maintain() -> None:
-    """Purge what is past its retention period and rank waiting cases anew; run it daily."""
-    from service.cases.service import rerank
+    """Purge what is past its retention period and rank waiting cases anew.
+
+    `penapisan serve` does so once a day, unless PENAPISAN_MAINTAIN is false.
+    """
     from service.db import now
-    from service.retention import purge
+    from service.maintenance import maintain as maintain_now
 
     database, settings = _open_database()
-    at = now()
-    done = purge(database, settings, OPERATOR, at)
-    with database.session() as session:
-        ranked = rerank(session, OPERATOR, at)
+    done = maintain_now(database, settings, OPERATOR, now())
     click.echo(
-        f"{done.texts} texts and the results of {done.results} exports purged, "
-        f"{ranked} cases ranked anew"
+        f"{done.purged.texts} texts and the results of {done.purged.results} exports purged, "
+        f"{done.ranked} cases ranked anew"
     )
 
 

@@ -17,6 +17,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     generate_latest,
 )
 from sqlalchemy import func, select
@@ -65,6 +66,10 @@ class Metrics:
         self.waiting = Gauge(
             "penapisan_waiting_posts", "Posts waiting to be scored", registry=self.registry
         )
+        self.unwritten = Gauge(
+            "penapisan_unwritten_posts", "Posts scored and not yet stored", registry=self.registry
+        )
+        self.release = Info("penapisan_release", "What scores posts", registry=self.registry)
         self.cases = Gauge(
             "penapisan_queued_cases", "Cases waiting for a reviewer", registry=self.registry
         )
@@ -103,7 +108,10 @@ def metrics(request: Request, database: DatabaseDep) -> Response:
         ).one()
     found.cases.set(count)
     found.oldest.set((now() - oldest).total_seconds() if oldest else 0)
-    found.waiting.set(request.app.state.batcher.waiting)
+    state = request.app.state
+    found.waiting.set(state.batcher.waiting)
+    found.unwritten.set(state.writer.waiting)
+    found.release.info({"release": state.batcher.release, "policy": state.batcher.policy.version})
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 

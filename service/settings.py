@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     oidc_new_role: RoleName | None = Field(
         None, description="Role of whom nobody invited; default: they are refused"
     )
+    maintain: bool = Field(
+        True, description="`penapisan serve` purges and ranks anew once a day, by itself"
+    )
     clear_text_days: int = Field(30, ge=0, description="Text of posts below review is kept so long")
     case_text_days: int = Field(365, ge=0, description="Text of closed cases is kept so long")
     answer_days: int = Field(2, ge=1, description="Answers to an Idempotency-Key are kept so long")

@@ -51,6 +51,11 @@ class Writer(Generic[T]):
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """What was accepted and is not yet being written, by size."""
+        return self._size
+
     def check(self) -> None:
         """Raise ``Unavailable`` where the database is so far behind that no more should be begun.
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino
+
+# OpenVINO tells its maker's statistics of every import, unless this package of it is not there.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
 
 from models.engines import Answer, cpu_count
 from models.errors import EngineError

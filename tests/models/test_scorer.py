@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from models.tokens import MAX_WINDOWS, TextEncoder
 from screening.scorer import BATCH_TOLERANCE
 from screening.types import Score
 from training.data import in_split, read_corpus
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +183,16 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("models.engines.find_spec", lambda name: None)
     with pytest.raises(EngineError, match="needs the package 'openvino'; pip install openvino"):
         load_scorer(engine="openvino")
+
+
+def test_nobody_is_told_that_the_engine_is_used(tmp_path: Path) -> None:
+    program = "import sys; from models.scorer import load_scorer; load_scorer()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(sys.modules['openvino_telemetry'])"],
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None\n"
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,3 +246,25 @@ def test_retry_after_is_seconds_or_a_date(
     else:
         assert found is not None
         assert low <= found <= high
+
+
+PROGRAM = """
+import sys
+from penapisan.client import Client
+
+with Client(*sys.argv[1:]) as client:
+    print(client.score(["selamat pagi"]).results[0]["band"])
+strangers = {"fastapi", "sqlalchemy", "openvino", "numpy"} & set(sys.modules)
+assert not strangers, strangers
+"""
+
+
+def test_another_program_imports_it_by_its_public_name(url: str, key: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, url, key],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("clear\n", "")

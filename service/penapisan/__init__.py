@@ -1,0 +1,1 @@
+"""What other programs import; an install makes this folder the package ``penapisan``."""
