@@ -15,7 +15,7 @@ from service import audit
 from service.access import service
 from service.access.limits import RateLimits
 from service.auth import Role, create_person, is_outdated
-from service.db import Base, Database, now
+from service.db import Database, now
 from service.dependencies import CSRF_HEADER, SESSION_COOKIE
 from service.retention import purge
 from service.settings import Settings
