@@ -16,11 +16,15 @@ from service.access import openid, pages
 from service.access.limits import RateHeaders, RateLimits
 from service.cases import endpoints as case_endpoints
 from service.db import Database
+from service.exports import endpoints as export_endpoints
+from service.exports.worker import Worker
+from service.notices import endpoints as notice_endpoints
 from service.problems import MEDIA_TYPE, Problem, add_handlers
 from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
 from service.scoring import endpoints as scoring_endpoints
 from service.scoring.batcher import Batcher
+from service.scoring.service import Room
 from service.sealing import Sealer
 from service.settings import Settings, split_keys
 
@@ -36,6 +40,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         422: "Invalid content",
         429: "Too many requests",
         503: "Not available",
+        507: "The disk is full",
     }.items()
 }
 
@@ -57,8 +62,10 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> FastAPI:
     for endpoints in (
         scoring_endpoints,
         compatible,
+        export_endpoints,
         case_endpoints,
         review_endpoints,
+        notice_endpoints,
         access_endpoints,
         pages,
         openid,
@@ -82,6 +89,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         queue_posts=settings.queue_posts,
         on_batch=app.state.metrics.note_batch,
     )
+    state = app.state
+    state.worker = Worker(Room(database, state.sealer, state.batcher, settings, state.metrics))
     yield
-    app.state.batcher.close()
+    # Requests are answered by now; a job goes back to the queue with what it has done.
+    state.worker.close()
+    state.batcher.close()
     database.close()

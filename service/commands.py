@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 OPERATOR = "system:command-line"
 FILE = click.Path(path_type=Path, dir_okay=False)
+STOP_SECONDS = 30
+"""How long requests may take to end once the server was asked to stop; a job stops at once."""
+
 ROLES = ("submitter", "reviewer", "senior", "approver", "auditor", "administrator")
 """``service.auth.Role``, which would load the database with the command line."""
 PERMISSIONS = ("score", "review", "settle", "read_all", "audit", "approve", "administer")
@@ -27,7 +30,7 @@ url_option = click.option(
 
 
 def add_commands(main: click.Group) -> None:
-    for command in (serve, audit_group, backup, restore, maintain, keys, people):
+    for command in (serve, audit_group, backup, restore, maintain, notices, keys, people):
         main.add_command(command)
 
 
@@ -52,7 +55,14 @@ def serve(host: str, port: int) -> None:
         click.echo(f"works once, for {settings.link_minutes} minutes: {link}", err=True)
         click.echo("there the administrator sets a password", err=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def _first_link(settings: Settings, base: str) -> str | None:
@@ -121,8 +131,8 @@ def backup(output: Path) -> None:
     from service import audit
     from service.backup import write_backup
 
-    database, _ = _open_database()
-    rows = write_backup(database, output)
+    database, settings = _open_database()
+    rows = write_backup(database, output, settings.data_dir)
     with database.session() as session:
         audit.append(session, OPERATOR, "backup.write", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables")
@@ -135,8 +145,8 @@ def restore(source: Path) -> None:
     from service import audit
     from service.backup import restore_backup
 
-    database, _ = _open_database(create=True)
-    rows = restore_backup(database, source)
+    database, settings = _open_database(create=True)
+    rows = restore_backup(database, source, settings.data_dir)
     with database.session() as session:
         audit.append(session, OPERATOR, "backup.restore", "database", {"rows": sum(rows.values())})
     click.echo(f"{sum(rows.values())} rows of {len(rows)} tables; the audit chain is unbroken")
@@ -154,7 +164,10 @@ def maintain() -> None:
     done = purge(database, settings, OPERATOR, at)
     with database.session() as session:
         ranked = rerank(session, OPERATOR, at)
-    click.echo(f"{done.texts} texts purged, {ranked} cases ranked anew")
+    click.echo(
+        f"{done.texts} texts and the results of {done.results} exports purged, "
+        f"{ranked} cases ranked anew"
+    )
 
 
 @click.command("export")
@@ -179,6 +192,37 @@ def export_labels(output: Path) -> None:
         f"{done.of_accounts_and_channels} of accounts and channels",
         err=True,
     )
+
+
+@click.group()
+def notices() -> None:
+    """Reports to platforms, each approved by a second person."""
+
+
+@notices.command("export")
+@click.argument("notice_id", metavar="ID", type=click.IntRange(1, 2**53))
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="File to write: .json, .csv or .html."
+)
+def export_notice(notice_id: int, output: Path) -> None:
+    """Write the report of notice ID, once it is approved; that it was taken goes on record."""
+    from screening.outputs import check_output, replaced
+    from service.errors import NotFound
+    from service.notices import repository
+    from service.notices.report import RENDERERS
+    from service.notices.service import hand_out
+
+    check_output(output, tuple(f".{shape}" for shape in RENDERERS))
+    shape = output.suffix.lower().removeprefix(".")
+    database, _ = _open_database()
+    with database.session() as session:
+        whole = repository.get_notice(session, notice_id)
+        if whole is None:
+            raise NotFound(f"there is no notice {notice_id}")
+        content = hand_out(session, OPERATOR, whole, shape)
+    with replaced(output) as scratch:
+        scratch.write_bytes(RENDERERS[shape](content))
+    click.echo(f"{content['reference']}, due {content['due_at']}: {output}", err=True)
 
 
 @click.group()

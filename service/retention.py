@@ -9,9 +9,13 @@ text of a case         ``case_text_days``          the close of its last case
 who was shown what     ``exposure_days``           when it was shown
 idempotent answers     ``answer_days``             when they were given
 sessions               their own end
+uploaded exports       their job's end
+results of exports     ``result_days``             their job's end
 cases, reviews, audit  for good: they hold no text
+notices                for good: they hold no text
 =====================  ==========================  ==========================================
 
+Files of exports are not encrypted, and no hold spares them: a held text is in the database.
 With a text go the authors' names and ids on its posts, and the signature made of it.
 """
 
@@ -30,6 +34,7 @@ from service.auth import Permission, Principal
 from service.cases.states import State
 from service.db import Database
 from service.errors import NotFound
+from service.exports.service import purge_files
 from service.settings import Settings
 from service.tables import (
     Answered,
@@ -59,6 +64,7 @@ class Purged:
     answers: int = 0
     exposures: int = 0
     sessions: int = 0
+    results: int = 0
 
 
 def purge(database: Database, settings: Settings, actor: str, at: datetime) -> Purged:
@@ -70,6 +76,7 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
         done.texts += texts
         if texts < BATCH:
             break
+    done.results = purge_files(database, settings, actor, at)
     with database.session() as session:
         done.answers = _delete(
             session,

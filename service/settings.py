@@ -30,6 +30,13 @@ class Settings(BaseSettings):
     batch_posts: int = Field(64, ge=1, le=4096, description="Posts scored together at most")
     queue_posts: int = Field(512, ge=1, description="Posts waiting at most, before 429")
     request_bytes: int = Field(8 * 2**20, ge=1024, description="Largest request body")
+    upload_bytes: int = Field(2 * 2**30, ge=1024, description="Largest uploaded export")
+    spare_bytes: int = Field(
+        512 * 2**20, ge=0, description="Free space on the disk that uploads leave to the database"
+    )
+    job_lease_seconds: int = Field(
+        60, ge=1, description="How soon another server takes over a job whose server died"
+    )
     lease_seconds: int = Field(900, ge=1, description="How long a claim holds without renewal")
     session_hours: int = Field(12, ge=1)
     public_url: str | None = Field(
@@ -61,6 +68,7 @@ class Settings(BaseSettings):
     clear_text_days: int = Field(30, ge=0, description="Text of posts below review is kept so long")
     case_text_days: int = Field(365, ge=0, description="Text of closed cases is kept so long")
     answer_days: int = Field(2, ge=1, description="Answers to an Idempotency-Key are kept so long")
+    result_days: int = Field(7, ge=0, description="Results of exports are kept so long")
     exposure_days: int = Field(90, ge=1, description="Who was shown what is counted so long")
     audit_share: float = Field(0.01, ge=0, le=1, description="Clear posts put up for review")
     second_share: float = Field(0.1, ge=0, le=1, description="Not violating, yet reviewed twice")
@@ -69,6 +77,13 @@ class Settings(BaseSettings):
     shift_texts: int = Field(400, ge=1, description="Texts shown to a reviewer in a shift at most")
     pause_after_texts: int = Field(60, ge=1, description="Texts shown between two pauses")
     pause_minutes: int = Field(10, ge=0, description="How long a pause is; 0 for none")
+
+    flagger_name: str | None = Field(
+        None, min_length=1, max_length=200, description="Who sends notices to platforms"
+    )
+    flagger_email: str | None = Field(
+        None, pattern=r"^[^@\s]+@[^@\s]+$", max_length=200, description="Where platforms answer"
+    )
 
     @field_validator("text_keys")
     @classmethod

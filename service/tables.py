@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -14,6 +14,8 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Table,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -355,7 +357,12 @@ class Pause(Base):
 
 
 class Job(Base):
-    """Work in the background, such as an uploaded export; taken up again after a restart."""
+    """Work in the background, such as an uploaded export; taken up again after a restart.
+
+    ``fence`` grows with every run: what a former holder would still write is refused.
+    ``parts`` of its posts are stored; ``attempts`` counts the runs since the last of them.
+    ``report`` holds what the reader skipped, repaired and noted.
+    """
 
     __tablename__ = "jobs"
 
@@ -365,15 +372,22 @@ class Job(Base):
     principal: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(256))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    release: Mapped[str | None] = mapped_column(String(128))
+    parts: Mapped[int] = mapped_column(default=0)
     posts: Mapped[int] = mapped_column(BigInteger, default=0)
     hits: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
     error: Mapped[str | None] = mapped_column(String(2000))
+    error_status: Mapped[int | None]
     holder: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fence: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SignInLink(Base):
@@ -421,3 +435,107 @@ class LegalHold(Base):
     placed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     lifted_by: Mapped[str | None] = mapped_column(String(64))
     lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Notice(Base):
+    """A trusted-flagger report as it was drafted. It and the four tables below are append-only: a
+    notice is approved once it has an ``IssuedNotice``, and withdrawn once it has a
+    ``NoticeWithdrawal``.
+
+    ``scope`` is ``channel`` or ``account``, ``subject`` its id; ``content`` is canonical JSON.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (Index("notices_by_subject", "platform", "scope", "subject"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    platform: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(256))
+    content: Mapped[str] = mapped_column(Text)
+    drafted_by: Mapped[str] = mapped_column(String(64))
+    drafted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class NoticeItem(Base):
+    """A post that a notice is about, and the case, at its ``cycle``, that found it to violate."""
+
+    __tablename__ = "notice_items"
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    post_id: Mapped[int] = mapped_column(ForeignKey("posts.id"), primary_key=True, index=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    cycle: Mapped[int]
+
+
+class NoticeApproval(Base):
+    """The approval of a notice by a person who neither drafted it nor reviewed a case of it; a
+    trigger refuses any other."""
+
+    __tablename__ = "notice_approvals"
+    __table_args__ = (CheckConstraint("approved_by LIKE 'person:%'", name="a_person_approves"),)
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    approved_by: Mapped[str] = mapped_column(String(64))
+    approved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class IssuedNotice(Base):
+    """The report that goes out: canonical JSON (RFC 8785) and its SHA-256. There is none without an
+    approval by another person; a trigger sees to it."""
+
+    __tablename__ = "issued_notices"
+
+    notice_id: Mapped[int] = mapped_column(
+        ForeignKey("notice_approvals.notice_id"), primary_key=True
+    )
+    reference: Mapped[str] = mapped_column(String(32), unique=True)
+    report: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Sha256)
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class NoticeWithdrawal(Base):
+    """A notice taken back, by whom and why; it can be neither approved nor handed out again."""
+
+    __tablename__ = "notice_withdrawals"
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(2000))
+    withdrawn_by: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+# The triggers of these tables read others, which a restore has to fill before.
+for _later, _earlier in (
+    (NoticeApproval, NoticeItem),
+    (NoticeApproval, Review),
+    (NoticeWithdrawal, IssuedNotice),
+):
+    cast(Table, _later.__table__).add_is_dependent_on(cast(Table, _earlier.__table__))
+
+
+class ImportedLabel(Base):
+    """What somebody answered about a text outside Penapisan; never changed.
+
+    ``source`` says where the answer was given and tells repeats, as a SHA-256; ``annotator`` is a
+    pseudonym. ``labels`` and ``contexts`` answer ``yes``, ``no`` or ``unknown``.
+    """
+
+    __tablename__ = "imported_labels"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source: Mapped[str] = mapped_column(Sha256, unique=True)
+    content_sha256: Mapped[str] = mapped_column(ForeignKey("contents.sha256"), index=True)
+    labels: Mapped[dict[str, str]] = mapped_column(JSON)
+    contexts: Mapped[dict[str, str]] = mapped_column(JSON)
+    annotator: Mapped[str] = mapped_column(String(64))
+    labelled_at: Mapped[str] = mapped_column(String(64))
+    guideline: Mapped[str] = mapped_column(String(32))
+    is_gold: Mapped[bool]
+    platform: Mapped[str] = mapped_column(String(64))
+    channel_id: Mapped[str] = mapped_column(String(256))
+    origin: Mapped[str] = mapped_column(String(256))
+    imported_by: Mapped[str] = mapped_column(String(64))
+    imported_at: Mapped[datetime] = mapped_column(UtcDateTime)

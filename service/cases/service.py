@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from screening.taxonomy import CONTEXT_IDS, LABEL_IDS, TAXONOMY_VERSION
+from screening.taxonomy import CONTEXT_IDS, GUIDELINE_VERSION, LABEL_IDS
 from service import audit
 from service.auth import Permission, Principal
 from service.cases import exposure, repository
@@ -435,7 +435,7 @@ def _add_review(
         reason=ruling.reason,
         note=ruling.note,
         is_violating=ruling.is_violating,
-        guideline=TAXONOMY_VERSION,
+        guideline=GUIDELINE_VERSION,
         release=case.release,
         came_by=case.came_by,
         sampling_probability=case.sampling_probability,

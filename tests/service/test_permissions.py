@@ -23,7 +23,7 @@ from tests.builders import FakeScorer
 from tests.service.access.signing import browser_of, person_with_password
 from tests.service.serving import key_of, served
 
-# + may, - may not (403); of nobody: + may, - is asked who they are (401). Columns as in `Role`:
+# + may, s may when signed in but not with a key, - may not (403); of nobody: + may, - is asked who they are (401). Columns as in `Role`:
 # submitter, reviewer, senior, approver, auditor, administrator.
 TABLE = """
                                                    sub rev sen app aud adm nobody
@@ -39,6 +39,9 @@ GET    /v2/models/{name}                             +   +   +   +   +   +    +
 GET    /v2/models/{name}/ready                       +   +   +   +   +   +    +
 GET    /v2/models/{name}/versions/{version}          +   +   +   +   +   +    +
 GET    /v2/models/{name}/versions/{version}/ready    +   +   +   +   +   +    +
+POST   /v1/exports                                   +   -   -   -   -   +    -
+GET    /v1/jobs/{job_id}                             +   -   +   +   +   +    -
+GET    /v1/jobs/{job_id}/result                      +   -   +   +   +   +    -
 POST   /v1/cases/claim                               -   +   +   -   -   -    -
 GET    /v1/cases                                     -   -   +   +   +   -    -
 GET    /v1/cases/{case_id}                           -   +   +   +   +   -    -
@@ -56,6 +59,12 @@ POST   /v1/holds/{hold_id}/lift                      -   -   +   -   -   -    -
 GET    /v1/pause                                     -   +   +   -   -   -    -
 POST   /v1/pause/skip                                -   +   +   -   -   -    -
 GET    /v1/reviews/agreement                         -   -   +   +   +   -    -
+POST   /v1/notices                                   -   +   +   +   -   -    -
+GET    /v1/notices                                   -   +   +   +   +   -    -
+GET    /v1/notices/{notice_id}                       -   +   +   +   +   -    -
+POST   /v1/notices/{notice_id}/approve               -   -   -   s   -   -    -
+POST   /v1/notices/{notice_id}/withdraw              -   +   +   +   -   -    -
+GET    /v1/notices/{notice_id}/report                -   +   +   +   +   -    -
 GET    /v1/audit                                     -   -   -   -   +   -    -
 GET    /v1/audit/head                                -   -   -   -   +   -    -
 GET    /v1/audit/verify                              -   -   -   -   +   -    -
@@ -86,22 +95,23 @@ GET    /openapi.json                                 +   +   +   +   +   +    +
 
 ROLES = tuple(Role)
 NOBODY = "nobody"
-ABSENT = {"batch": "0" * 32, "name": "none", "version": "none", "token": "none"}
+ABSENT = {"batch": "0" * 32, "job_id": "0" * 32, "name": "none", "version": "none", "token": "none"}
 """What stands for a part of a path; of other parts, a number that nothing has."""
 
 Row = tuple[str, str]
 
 
-def rows() -> dict[Row, dict[str, bool]]:
-    """Whether each role, and nobody, may use an endpoint."""
+def rows(*, signed_in: bool = False) -> dict[Row, dict[str, bool]]:
+    """Whether each role, and nobody, may use an endpoint: with a key, or signed in."""
+    yes = {"+", "s"} if signed_in else {"+"}
     table = {}
     for line in TABLE.strip().splitlines()[1:]:
         method, path, *marks = line.split()
         assert len(marks) == len(ROLES) + 1, line
-        assert set(marks) <= {"+", "-"}, line
+        assert set(marks) <= {"+", "s", "-"}, line
         assert (method, path) not in table, line
         whose = zip((*ROLES, NOBODY), marks, strict=True)
-        table[method, path] = {who: mark == "+" for who, mark in whose}
+        table[method, path] = {who: mark in yes for who, mark in whose}
     return table
 
 
@@ -158,7 +168,7 @@ def test_who_has_signed_in_does_what_their_role_may_and_nothing_else(
 ) -> None:
     number = person_with_password(database, "Ada", role)
     wrong = []
-    for row, may in rows().items():
+    for row, may in rows(signed_in=True).items():
         with database.session() as session:
             token = open_session(session, session.get_one(Person, number), 1)
         headers = {"Cookie": f"{SESSION_COOKIE}={token}", CSRF_HEADER: "1"}

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from screening.errors import OutputError
 from screening.labelled import LabelledPost, read_labelled
-from screening.taxonomy import CONTEXT_IDS, LABEL_IDS, TAXONOMY_VERSION
+from screening.taxonomy import CONTEXT_IDS, GUIDELINE_VERSION, LABEL_IDS
 from service import audit
 from service.auth import Principal, Role
 from service.cases import service
@@ -80,7 +80,7 @@ def test_a_row_says_who_when_by_which_guideline_and_how_the_post_came(
     assert (row.text, row.labels, row.contexts) == ("teks satu", frozenset(), {"news"})
     assert row.unknown == set(CONTEXT_IDS) - {"news"}
     assert row.labelled_at == "2026-03-01T08:00:00+00:00"
-    assert (row.guideline, row.platform, row.channel) == (TAXONOMY_VERSION, "telegram", "c7")
+    assert (row.guideline, row.platform, row.channel) == (GUIDELINE_VERSION, "telegram", "c7")
     assert (row.sampled_by, row.sampling_probability) == ("review_band", 1.0)
     assert row.family == "cluster-1"
     assert row.labelled_by == Pseudonyms(tmp_path).of(ADA.id)
