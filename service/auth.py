@@ -14,6 +14,7 @@ from enum import StrEnum
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service import audit
@@ -109,7 +110,12 @@ def create_person(
         created_at=now(),
     )
     session.add(person)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Unprocessable(
+            "the name has just been taken; choose another", pointer="/name"
+        ) from error
     audit.append(session, actor, "person.create", f"person:{person.id}", {"role": role.value})
     return person
 
@@ -131,7 +137,7 @@ def create_key(
     Unprocessable
         A scope is not one of the role's permissions, or there is none at all.
     """
-    named = None if scopes is None else sorted(scope.value for scope in scopes)
+    named = None if scopes is None else sorted({scope.value for scope in scopes})
     if scopes is not None and not (scopes and PERMISSIONS[role].issuperset(scopes)):
         fitting = ", ".join(sorted(PERMISSIONS[role]))
         raise Unprocessable(f"'scopes' of a '{role}' are some of {fitting}", pointer="/scopes")

@@ -368,14 +368,14 @@ def list_keys() -> None:
     from service.tables import ApiKey
 
     database, _ = _open_database()
-    click.echo("id\tname\trole\tper_minute\tcreated\texpires\tstate")
+    click.echo("id\tname\trole\tscopes\tper_minute\tcreated\texpires\tstate")
     with database.reading() as session:
         for key in session.scalars(select(ApiKey).order_by(ApiKey.id)):
             expires = key.expires_at.date().isoformat() if key.expires_at else "never"
             limit, created = key.per_minute or "none", key.created_at.date()
-            click.echo(
-                f"{key.id}\t{key.name}\t{key.role}\t{limit}\t{created}\t{expires}\t{state_of(key)}"
-            )
+            scopes = ",".join(key.scopes) if key.scopes else "all"
+            cells = (key.id, key.name, key.role, scopes, limit, created, expires, state_of(key))
+            click.echo("\t".join(map(str, cells)))
 
 
 @keys.command()

@@ -14,9 +14,9 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
 
-from models.engines import Answer, cpu_count
-from models.errors import EngineError
-from models.tokens import TokenBatch
+from models.engines import Answer, cpu_count  # noqa: E402
+from models.errors import EngineError  # noqa: E402
+from models.tokens import TokenBatch  # noqa: E402
 
 QUANTISATION_GROUP = 128
 """Activations share one int8 scale per token and 128 channels, so a text's scores do not depend

@@ -21,7 +21,7 @@ from service.access.cookies import set_session
 from service.access.schemas import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from service.auth import hash_password
 from service.dependencies import DatabaseDep, SettingsDep
-from service.errors import NotFound
+from service.errors import Forbidden, NotFound
 from service.tables import Person
 
 router = APIRouter(include_in_schema=False)
@@ -57,7 +57,7 @@ Form = Annotated[dict[str, str], Depends(_form)]
 def open_link(token: Token, database: DatabaseDep) -> HTMLResponse:
     """Ask for a new password."""
     try:
-        with database.session() as session:
+        with database.reading() as session:
             _, person = service.person_of_link(session, token)
     except NotFound:
         return page([_GONE], status=410)
@@ -73,9 +73,12 @@ async def use_link(
     settings: SettingsDep,
 ) -> HTMLResponse:
     """Set the password and sign in."""
+    # Another site's form could sign somebody in as its own author, who then reads what they do.
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise Forbidden("the form of a link is sent by its own page")
 
     def use() -> HTMLResponse:
-        with database.session() as session:
+        with database.reading() as session:
             _, person = service.person_of_link(session, token)
         password = form.get("password", "")
         if wrong := _what_is_wrong(password, form.get("again", "")):

@@ -24,8 +24,7 @@ from tests.service.access.signing import browser_of, person_with_password
 from tests.service.serving import key_of, served
 
 # + may, s may when signed in but not with a key, - may not (403); of nobody: + may, - is asked who
-# they are (401). Columns as in `Role`: submitter, reviewer, senior, approver, auditor,
-# administrator.
+# they are (401). The columns are those of `Role`, in its order.
 TABLE = """
                                                    sub rev sen app aud adm nobody
 POST   /v1/score                                     +   -   -   -   -   +    -

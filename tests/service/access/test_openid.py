@@ -327,5 +327,10 @@ def test_settings_that_cannot_be_are_refused(given: dict[str, Any], words: str) 
         Settings(**given)
 
 
+def test_the_settings_read_roles_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENAPISAN_OIDC_ROLES", '{"b": "senior", "a": "reviewer"}')
+    assert list(Settings().oidc_roles.items()) == [("b", "senior"), ("a", "reviewer")]
+
+
 def test_the_settings_know_every_role() -> None:
     assert get_args(RoleName) == tuple(role.value for role in Role)

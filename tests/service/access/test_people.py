@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from service import audit
 from service.access import service
-from service.auth import Permission, Principal, Role
+from service.auth import Permission, Principal, Role, create_person
 from service.db import Database
-from service.errors import Conflict
+from service.errors import Conflict, Unprocessable
 from service.settings import Settings
 from tests.service.access.signing import browser_of, person_with_password
 from tests.service.serving import key_of, served
@@ -167,6 +167,26 @@ def test_two_administrators_cannot_remove_one_another_at_once(database: Database
     assert sorted(outcomes) == ["disabled", "refused"]
 
 
+def test_a_name_is_given_once_to_two_who_ask_at_once(database: Database) -> None:
+    together, outcomes = threading.Barrier(4), []
+
+    def create() -> None:
+        together.wait()
+        try:
+            with database.session() as session:
+                create_person(session, "system", "Ada", Role.REVIEWER)
+            outcomes.append("created")
+        except Unprocessable:
+            outcomes.append("taken")
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["created", "taken", "taken", "taken"]
+
+
 def test_who_is_not_there_is_not_found(root: TestClient) -> None:
     for step in ("link", "disable", "enable"):
         assert root.post(f"/v1/people/9/{step}").status_code == 404
@@ -177,7 +197,7 @@ def test_who_is_not_there_is_not_found(root: TestClient) -> None:
 def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(
     root: TestClient, database: Database
 ) -> None:
-    body = {"name": "platform", "role": "senior", "scopes": ["read_all"], "days": 30}
+    body = {"name": "platform", "role": "senior", "scopes": ["read_all", "read_all"], "days": 30}
     made = ok(root.post("/v1/keys", json=body | {"per_minute": 60}), 201)
     key, secret = made["key"], made["secret"]
     assert (key["scopes"], key["per_minute"], key["state"]) == (["read_all"], 60, "valid")

@@ -120,5 +120,6 @@ def test_a_key_gets_a_subset_of_its_roles_permissions(operated: Database) -> Non
     run("keys", "new", "x", "--role", "senior", "--scope", "read_all")
     with operated.reading() as session:
         assert session.get_one(ApiKey, 1).scopes == ["read_all"]
+    assert run("keys", "list").output.splitlines()[1].split("\t")[3] == "read_all"
     refused = run("keys", "new", "x", "--role", "senior", "--scope", "administer", code=1)
     assert "are some of read_all, review, settle" in refused.output

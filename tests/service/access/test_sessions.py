@@ -7,16 +7,26 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from service import audit
 from service.access import service
-from service.auth import Role, create_person
+from service.access.limits import RateLimits
+from service.auth import Role, create_person, is_outdated
 from service.db import Database, now
 from service.dependencies import CSRF_HEADER, SESSION_COOKIE
+from service.retention import purge
 from service.settings import Settings
-from service.tables import AuditEntry, Person, SessionRow, SignInLink
+from service.tables import (
+    AuditEntry,
+    Person,
+    RateWindow,
+    SessionRow,
+    SignInFlow,
+    SignInLink,
+)
 from tests.service.access.conftest import Clock
 from tests.service.access.signing import PASSWORD, browser_of, person_with_password
 from tests.service.serving import key_of, served
@@ -246,6 +256,15 @@ def test_a_bad_password_is_explained_and_leaves_the_link(
     assert client.post(link, data=NEW).status_code == 200
 
 
+def test_another_sites_form_cannot_use_a_link(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    link = link_of(database, settings)
+    refused = client.post(link, data=NEW, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
+    assert client.post(link, data=NEW, headers={"Sec-Fetch-Site": "same-origin"}).is_success
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"&".join([b"a=1"] * 20)])
 def test_a_broken_form_leaves_the_link(
     client: TestClient, database: Database, settings: Settings, body: bytes
@@ -275,6 +294,37 @@ def test_an_accent_typed_as_one_letter_or_two_is_the_same_password(
     composed, in_two = "kafé kafé kafé", "kafe\u0301 kafe\u0301 kafe\u0301"
     client.post(link_of(database, settings), data={"password": composed, "again": composed})
     browser_of(client, "Ada", in_two)
+
+
+def test_a_password_hashed_with_older_parameters_is_hashed_anew(
+    client: TestClient, database: Database
+) -> None:
+    number = person_with_password(database, "Ada", Role.REVIEWER)
+    older = PasswordHasher(time_cost=1, memory_cost=1024).hash(PASSWORD)
+    with database.session() as session:
+        session.get_one(Person, number).password_hash = older
+    browser_of(client, "Ada")
+    with database.reading() as session:
+        newer = session.get_one(Person, number).password_hash
+    assert newer is not None
+    assert not is_outdated(newer)
+    browser_of(client, "Ada")
+
+
+def test_what_is_left_of_sign_ins_is_purged(database: Database, settings: Settings) -> None:
+    link_of(database, settings)
+    service.keep_flow(database, {"state": "x"})
+    limits = RateLimits(database)
+    service.require_try(limits, "203.0.113.7")
+    # On SQLite tries are counted in memory.
+    tables = (
+        (SignInLink, SignInFlow) if database.is_sqlite else (SignInLink, SignInFlow, RateWindow)
+    )
+    for at, left in [(now(), True), (now() + timedelta(days=1), False)]:
+        purge(database, settings, "system", at)
+        with database.reading() as session:
+            found = [session.scalars(select(table)).all() for table in tables]
+        assert [bool(rows) for rows in found] == [left] * len(tables)
 
 
 def test_a_key_is_told_what_it_may_do(client: TestClient, database: Database) -> None:
