@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 TAXONOMY_VERSION = "1.0"
 
-GUIDELINE_VERSION = "1.1"
+GUIDELINE_VERSION = "1.2"
 """The labelling guideline (``training/GUIDELINE.md``) that reviewers follow: how the labels are
 applied to borderline cases. It is raised more often than the taxonomy is."""
 

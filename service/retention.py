@@ -11,10 +11,13 @@ labels
 who was shown what     ``exposure_days``           when it was shown
 idempotent answers     ``answer_days``             when they were given
 sessions               their own end
+uploaded exports       their job's end
+results of exports     ``result_days``             their job's end
 cases, reviews, audit  for good: they hold no text
 notices                for good: they hold no text
 =====================  ==========================  ==========================================
 
+Files of exports are not encrypted, and no hold spares them: a held text is in the database.
 With a text go the authors' names and ids on its posts, and the signature made of it.
 """
 
@@ -33,6 +36,7 @@ from service.auth import Permission, Principal
 from service.cases.states import State
 from service.db import Database
 from service.errors import NotFound
+from service.exports.service import purge_files
 from service.settings import Settings
 from service.tables import (
     Answered,
@@ -44,9 +48,12 @@ from service.tables import (
     ImportedLabel,
     LegalHold,
     PostRow,
+    RateWindow,
     SessionRow,
     Signature,
     SignatureBand,
+    SignInFlow,
+    SignInLink,
 )
 
 BATCH = 500
@@ -60,6 +67,7 @@ class Purged:
     answers: int = 0
     exposures: int = 0
     sessions: int = 0
+    results: int = 0
 
 
 def purge(database: Database, settings: Settings, actor: str, at: datetime) -> Purged:
@@ -71,6 +79,7 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
         done.texts += texts
         if texts < BATCH:
             break
+    done.results = purge_files(database, settings, actor, at)
     with database.session() as session:
         done.answers = _delete(
             session,
@@ -80,6 +89,8 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
             session, delete(Exposure).where(Exposure.at < at - timedelta(settings.exposure_days))
         )
         done.sessions = _delete(session, delete(SessionRow).where(SessionRow.expires_at < at))
+        for of_sign_ins in (SignInLink, SignInFlow, RateWindow):
+            _delete(session, delete(of_sign_ins).where(of_sign_ins.expires_at < at))
         audit.append(session, actor, "retention.purge", "retention", asdict(done))
     return done
 

@@ -100,7 +100,10 @@ class Answered(Base):
 
 
 class Person(Base):
-    """Someone who signs in."""
+    """Someone who signs in: with a password, or as the ``subject`` of the OpenID provider.
+
+    ``provider_name`` is by what name the provider's first sign-in finds them.
+    """
 
     __tablename__ = "people"
 
@@ -109,6 +112,7 @@ class Person(Base):
     role: Mapped[str] = mapped_column(String(32))
     password_hash: Mapped[str | None] = mapped_column(String(256))
     subject: Mapped[str | None] = mapped_column(String(512), unique=True)
+    provider_name: Mapped[str | None] = mapped_column(String(256), index=True, unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -124,7 +128,10 @@ class SessionRow(Base):
 
 
 class ApiKey(Base):
-    """A program's key; only its hash is kept, and it is shown once."""
+    """A program's key; only its hash is kept, and it is shown once.
+
+    ``scopes`` are those of its role's permissions that it has; all of them where it is ``None``.
+    """
 
     __tablename__ = "api_keys"
 
@@ -132,6 +139,7 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(String(128))
     key_sha256: Mapped[str] = mapped_column(Sha256, unique=True)
     role: Mapped[str] = mapped_column(String(32))
+    scopes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     per_minute: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -252,6 +260,14 @@ class Review(Base):
             sqlite_where=text("undone_at IS NULL"),
             postgresql_where=text("undone_at IS NULL"),
         ),
+        Index(
+            "one_standing_review_a_person",
+            "case_id",
+            "reviewer",
+            unique=True,
+            sqlite_where=text("undone_at IS NULL"),
+            postgresql_where=text("undone_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -341,7 +357,12 @@ class Pause(Base):
 
 
 class Job(Base):
-    """Work in the background, such as an uploaded export; taken up again after a restart."""
+    """Work in the background, such as an uploaded export; taken up again after a restart.
+
+    ``fence`` grows with every run: what a former holder would still write is refused.
+    ``parts`` of its posts are stored; ``attempts`` counts the runs since the last of them.
+    ``report`` holds what the reader skipped, repaired and noted.
+    """
 
     __tablename__ = "jobs"
 
@@ -351,15 +372,22 @@ class Job(Base):
     principal: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(256))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    release: Mapped[str | None] = mapped_column(String(128))
+    parts: Mapped[int] = mapped_column(default=0)
     posts: Mapped[int] = mapped_column(BigInteger, default=0)
     hits: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
     error: Mapped[str | None] = mapped_column(String(2000))
+    error_status: Mapped[int | None]
     holder: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fence: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SignInLink(Base):
@@ -371,6 +399,28 @@ class SignInLink(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SignInFlow(Base):
+    """A sign-in that a browser began at the OpenID provider: state, nonce and code verifier."""
+
+    __tablename__ = "sign_in_flows"
+
+    token_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RateWindow(Base):
+    """Requests counted in the window ``number`` (of equal ones since 1970) and the one before."""
+
+    __tablename__ = "rate_windows"
+
+    key: Mapped[str] = mapped_column(String(256), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    current: Mapped[int]
+    previous: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class LegalHold(Base):

@@ -238,13 +238,13 @@ def settle(session: Session, who: Principal, case_id: int, ruling: Ruling, at: d
     Raises
     ------
     Forbidden
-        One of the two reviews is the senior's own.
+        The senior has reviewed the case, now or before it was reopened.
     """
     ruling.check()
     who.require(Permission.SETTLE)
     case = _locked(session, case_id)
-    if any(review.reviewer == who.id for review in repository.standing_reviews(session, case)):
-        raise Forbidden("one of the two reviews is yours; another senior settles this case")
+    if repository.has_reviewed(session, case_id, who.id):
+        raise Forbidden("a review of it is yours; another senior settles this case")
     take_step(session, case, Step.SETTLE, who.id, at, reason=ruling.reason)
     _add_review(session, case, who, ruling, 3, at, None)
     _close(case, ruling.is_violating, at)

@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from screening.types import Post
 from service.auth import Principal
@@ -104,7 +106,7 @@ def submit(
     Conflict
         The same key is being answered at this moment.
     """
-    if once is not None and (given := _given_before(room, who, once)) is not None:
+    if once is not None and (given := given_before(room, who, once)) is not None:
         return given, True
     scores = room.batcher.score([post.text for post, _ in posts])
     scored = [
@@ -120,16 +122,7 @@ def submit(
     try:
         with room.database.session() as session:
             if once is not None:
-                session.add(
-                    Answered(
-                        principal=who.id,
-                        key=once.key,
-                        request_sha256=once.sha256,
-                        answer=body,
-                        answered_at=at,
-                    )
-                )
-                session.flush()
+                remember(session, who, once, body, at)
             store(
                 session,
                 room.sealer,
@@ -148,7 +141,30 @@ def submit(
     return body, False
 
 
-def _given_before(room: Room, who: Principal, once: Once) -> dict[str, Any] | None:
+def remember(
+    session: Session, who: Principal, once: Once, body: dict[str, Any], at: datetime
+) -> None:
+    """Keep the answer; ``IntegrityError`` where another request with the key was faster."""
+    session.add(
+        Answered(
+            principal=who.id,
+            key=once.key,
+            request_sha256=once.sha256,
+            answer=body,
+            answered_at=at,
+        )
+    )
+    session.flush()
+
+
+def given_before(room: Room, who: Principal, once: Once) -> dict[str, Any] | None:
+    """The answer to an earlier request with the same key.
+
+    Raises
+    ------
+    Unprocessable
+        The key was used for another request.
+    """
     with room.database.reading() as session:
         given = remembered(session, who, once.key)
         if given is None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi.testclient import TestClient
 
+from screening.scorer import Scorer
 from service.app import create_app
 from service.auth import Role, create_key, open_session
 from service.db import Database, now
@@ -20,8 +21,8 @@ from tests.builders import FakeScorer
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[TestClient]:
-    app = create_app(settings, FakeScorer())
+def served(settings: Settings, scorer: Scorer | None = None) -> Iterator[TestClient]:
+    app = create_app(settings, scorer or FakeScorer())
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
