@@ -59,6 +59,7 @@ POST   /v1/holds/{hold_id}/lift                      -   -   +   -   -   -    -
 GET    /v1/pause                                     -   +   +   -   -   -    -
 POST   /v1/pause/skip                                -   +   +   -   -   -    -
 GET    /v1/reviews/agreement                         -   -   +   +   +   -    -
+POST   /v1/labels/imports                            -   -   +   -   -   -    -
 POST   /v1/notices                                   -   +   +   +   -   -    -
 GET    /v1/notices                                   -   +   +   +   +   -    -
 GET    /v1/notices/{notice_id}                       -   +   +   +   +   -    -

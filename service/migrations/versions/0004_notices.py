@@ -26,6 +26,12 @@ SAME = {
 """Tables whose rows no statement may change or remove, and what finds the row that a new one would
 take the place of: SQLite's ``INSERT OR REPLACE`` removes it without its trigger."""
 
+REPLACED_BEFORE = {
+    "audit_entries": "SELECT 1 FROM audit_entries WHERE sequence = NEW.sequence",
+    "case_events": "SELECT 1 FROM case_events WHERE case_id = NEW.case_id AND number = NEW.number",
+}
+"""Append-only tables of an earlier revision, whose rows could still be replaced or truncated."""
+
 TOOK_PART = """
     NOT EXISTS (SELECT 1 FROM notice_items i WHERE i.notice_id = NEW.notice_id)
     OR EXISTS (SELECT 1 FROM notices n
@@ -134,10 +140,14 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    for table in REPLACED_BEFORE:
+        name = f"{table}_no_truncate ON {table}" if is_postgresql else f"{table}_no_replace"
+        op.execute(f"DROP TRIGGER {name}")
     op.drop_table("imported_labels")
     for table in reversed(SAME):  # triggers go with their table
         op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
+    if is_postgresql:
         for table in INSERTS:
             op.execute(f"DROP FUNCTION refuse_{table}()")
 
@@ -148,6 +158,7 @@ def _guard_postgresql() -> None:
             f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
             "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
         )
+    for table in (*SAME, *REPLACED_BEFORE):
         op.execute(
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
@@ -165,10 +176,11 @@ def _guard_postgresql() -> None:
 
 def _guard_sqlite() -> None:
     body = "BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-    for table, same in SAME.items():
+    for table in SAME:
         for change in ("UPDATE", "DELETE"):
             name = f"{table}_no_{change.lower()}"
             op.execute(f"CREATE TRIGGER {name} BEFORE {change} ON {table} {body}")
+    for table, same in (SAME | REPLACED_BEFORE).items():
         op.execute(
             f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
             f"WHEN EXISTS ({same}) {body}"
