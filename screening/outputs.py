@@ -98,12 +98,12 @@ def _write_csv(path: Path, rows: Iterable[Row]) -> None:
         writer.writerow(_COLUMNS)
         for row in rows:
             cells = flat(row)
-            writer.writerow([_cell(cells[column]) for column in _COLUMNS])
+            writer.writerow([safe_cell(cells[column]) for column in _COLUMNS])
 
 
-def _cell(value: Any) -> Any:
-    """Control characters made visible; a formula behind spaces or in full width quoted
-    (``defusedcsv`` quotes the plain ones). Source: OWASP, CSV Injection."""
+def safe_cell(value: Any) -> Any:
+    """A cell for ``defusedcsv``: control characters made visible; a formula behind spaces or in
+    full width quoted (``defusedcsv`` quotes the plain ones). Source: OWASP, CSV Injection."""
     if not isinstance(value, str):
         return value
     shown = display_text(value)

@@ -66,6 +66,22 @@ def score_of_row(row: Mapping[str, Any]) -> Score:
     )
 
 
+def post_of_row(row: Mapping[str, Any]) -> Post:
+    """The post a row was made of."""
+    moments = {name: _moment(row[name]) for name in ("posted_at", "edited_at")}
+    return Post(**{name: row[name] for name in _POST_FIELDS} | moments)
+
+
+_POST_FIELDS = (
+    *("platform", "channel_id", "message_id", "text", "channel_name", "channel_type", "author_id"),
+    *("author_name", "forwarded_from", "reply_to", "topic", "permalink", "source"),
+)
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
 def _span_row(span: Span, text: str) -> Row:
     return {
         "begin": span.begin,

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 TAXONOMY_VERSION = "1.0"
 
+GUIDELINE_VERSION = "1.2"
+"""The labelling guideline (``training/GUIDELINE.md``) that reviewers follow: how the labels are
+applied to borderline cases. It is raised more often than the taxonomy is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

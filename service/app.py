@@ -12,9 +12,16 @@ from fastapi import FastAPI
 from models.scorer import load_scorer
 from screening.scorer import Scorer
 from service import audit_endpoints, observation, telemetry
+from service.access import endpoints as access_endpoints
+from service.access import openid, pages
+from service.access.limits import RateHeaders, RateLimits
 from service.cases import endpoints as case_endpoints
 from service.db import Database
 from service.document import describe, operation_id
+from service.exports import endpoints as export_endpoints
+from service.exports.worker import Worker
+from service.labels import endpoints as label_endpoints
+from service.notices import endpoints as notice_endpoints
 from service.principals import Principals
 from service.problems import add_handlers
 from service.reviews import endpoints as review_endpoints
@@ -51,8 +58,10 @@ def create_app(
     app.state.settings = settings
     app.state.sealer = Sealer(split_keys(settings.text_keys))
     app.state.scorer = scorer
+    app.state.provider = openid.make_provider(settings)
     app.state.metrics = observation.Metrics()
     add_handlers(app)
+    app.add_middleware(RateHeaders)
     observation.observe(app)
     app.state.tracer = tracer or telemetry.find_tracer()
     if app.state.tracer is not None:
@@ -60,8 +69,14 @@ def create_app(
     for endpoints in (
         scoring_endpoints,
         compatible,
+        export_endpoints,
         case_endpoints,
         review_endpoints,
+        notice_endpoints,
+        access_endpoints,
+        pages,
+        openid,
+        label_endpoints,
         audit_endpoints,
         observation,
     ):
@@ -76,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database.upgrade()
     app.state.database = database
     app.state.principals = Principals(database)
+    app.state.limits = RateLimits(database)
     app.state.batcher = Batcher(
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,
@@ -96,9 +112,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     state = app.state
     state.room = Room(database, state.sealer, state.batcher, settings, state.metrics, state.writer)
+    state.worker = Worker(state.room)
     yield
-    app.state.batcher.close()
-    app.state.writer.close()
+    # Requests are answered by now; a job goes back to the queue with what it has done.
+    state.worker.close()
+    state.batcher.close()
+    state.writer.close()
     database.close()
 
 

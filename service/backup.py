@@ -1,8 +1,10 @@
 """The whole database in one file, and back: the same file for SQLite and PostgreSQL.
 
 A zip of one JSONL file a table, in an order that foreign keys allow, and ``manifest.json`` with
-the schema's revision, and rows and SHA-256 of every table. Post text stays as sealed as it is in
-the database; uploaded exports and their results are files of ``data_dir`` and are not in it.
+the schema's revision, and rows and SHA-256 of every table. With them goes the key of the reviewers'
+pseudonyms, so that later exports name them as earlier ones did: keep the file as secret as the
+database. Post text stays as sealed as it is in the database; uploaded exports and their results
+are files of ``data_dir`` and are not in it.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import zipfile
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, LargeBinary, Table, func, select, text
@@ -24,21 +27,25 @@ import service.tables  # noqa: F401  every table registers itself
 from service import audit
 from service.db import Base, Database, UtcDateTime
 from service.errors import Conflict, Unprocessable
+from service.labels.pseudonyms import KEY_FILE, keep_key, read_key
 
 FORMAT = 1
 BATCH = 500
 MANIFEST = "manifest.json"
 
 
-def write_backup(database: Database, path: Path) -> dict[str, int]:
-    """Write the back-up beside ``path``, then move it there; rows by table."""
+def write_backup(database: Database, path: Path, folder: Path) -> dict[str, int]:
+    """Write the back-up beside ``path``, then move it there; rows by table.
+
+    ``folder`` is the service's ``data_dir``.
+    """
     partial = path.with_name(f"{path.name}.partial")
     options: dict[str, Any] = {"sqlite_begin": "DEFERRED"}
     if not database.is_sqlite:
         options = {"isolation_level": "REPEATABLE READ"}
     try:
         with database.engine.connect().execution_options(**options) as connection:
-            tables = _write(connection, partial)
+            tables = _write(connection, partial, read_key(folder))
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -46,15 +53,17 @@ def write_backup(database: Database, path: Path) -> dict[str, int]:
     return tables
 
 
-def restore_backup(database: Database, path: Path) -> dict[str, int]:
+def restore_backup(database: Database, path: Path, folder: Path) -> dict[str, int]:
     """Fill an empty database, in one transaction; rows by table.
+
+    The pseudonyms' key goes to ``folder``, the service's ``data_dir``.
 
     Raises
     ------
     Unprocessable
         The file is not a whole back-up of this revision, or its audit chain does not hold.
     Conflict
-        The database is not empty.
+        The database is not empty, or ``folder`` holds another key of pseudonyms.
     """
     with _opened(path) as archive:
         manifest = _checked_manifest(archive)
@@ -68,12 +77,14 @@ def restore_backup(database: Database, path: Path) -> dict[str, int]:
             if (fault := audit.verify(session)) is not None:
                 raise Unprocessable(f"audit entry {fault.sequence} {fault.what}")
             _restart_counters(session)
+            if "key_sha256" in manifest:
+                keep_key(folder, archive.read(KEY_FILE))
     return rows
 
 
-def _write(connection: Connection, path: Path) -> dict[str, int]:
+def _write(connection: Connection, path: Path, key: bytes | None) -> dict[str, int]:
     manifest: dict[str, Any] = {"format": FORMAT, "revision": _revision(connection), "tables": {}}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with _private(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for table in Base.metadata.sorted_tables:
             digest, rows = hashlib.sha256(), 0
             with archive.open(f"{table.name}.jsonl", "w", force_zip64=True) as out:
@@ -84,8 +95,17 @@ def _write(connection: Connection, path: Path) -> dict[str, int]:
                     digest.update(line)
                     rows += 1
             manifest["tables"][table.name] = {"rows": rows, "sha256": digest.hexdigest()}
+        if key is not None:
+            archive.writestr(KEY_FILE, key)
+            manifest["key_sha256"] = hashlib.sha256(key).hexdigest()
         archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
     return {name: entry["rows"] for name, entry in manifest["tables"].items()}
+
+
+def _private(path: Path) -> IO[bytes]:
+    """A new file that its owner alone may read."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _opened(path: Path) -> zipfile.ZipFile:
@@ -106,6 +126,9 @@ def _checked_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
                     digest.update(chunk)
             if digest.hexdigest() != entry["sha256"]:
                 raise Unprocessable(f"table '{name}' of the back-up was changed")
+        noted = manifest.get("key_sha256")
+        if noted is not None and hashlib.sha256(archive.read(KEY_FILE)).hexdigest() != noted:
+            raise Unprocessable(f"'{KEY_FILE}' of the back-up was changed")
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise Unprocessable(f"the back-up is not whole ({error})") from error
     if manifest.get("format") != FORMAT:

@@ -45,7 +45,7 @@ from screening.rows import Row, to_row
 from screening.taxonomy import CONTEXTS, LABELS, TAXONOMY_VERSION, TERRORISM_LABELS, Label
 from screening.text import display_text, normalise
 from screening.types import Post, ReadReport
-from service.commands import add_commands, export_labels
+from service.commands import add_commands, export_labels, import_labels
 from service.errors import ServiceError
 
 stderr = Console(stderr=True)
@@ -219,6 +219,7 @@ def labels(ctx: click.Context, language: str) -> None:
 
 
 labels.add_command(export_labels)
+labels.add_command(import_labels)
 
 
 @main.group("release")

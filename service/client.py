@@ -3,7 +3,7 @@
     with Client("http://127.0.0.1:8000", key) as client:
         answer = client.score(["Selamat pagi semua"])
 
-Busy answers and lost connections are tried again. Every request to score carries an
+Busy answers and lost connections are tried again. Every request that changes something carries an
 ``Idempotency-Key``, so that a repeat whose first answer was lost changes nothing.
 """
 
@@ -11,19 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import os
 import random
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypedDict
+from typing import Any, BinaryIO, Literal, Self, TypeAlias, TypedDict
 
 import httpx
 
 MAX_POSTS = 1000
 """Posts of one request; more are sent in several."""
+
+EXPORTS = "/v1/exports"
+CHUNK_BYTES = 2**20
+Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
 Sendable: TypeAlias = str | Mapping[str, Any]
 """A bare text, or a post with the fields of ``POST /v1/score``."""
@@ -60,6 +66,27 @@ class ScoredPost(TypedDict):
     truncated: bool
     language: str | None
     spans: list[Span] | None
+
+
+class Job(TypedDict):
+    """How far an export is; see the OpenAPI document. ``error`` says why it ``failed``."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "done", "failed"]
+    name: str
+    release: str | None
+    posts: int
+    hits: int
+    bytes_total: int
+    bytes_read: int
+    skipped: dict[str, int]
+    repaired: dict[str, int]
+    notes: list[str]
+    error: dict[str, Any] | None
+    created_at: str
+    finished_at: str | None
+    removed_at: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +158,56 @@ class Client:
             _join(answer, start, self._post("/v1/score", body))
         return answer
 
+    def upload_export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        username: str | None = None,
+        columns: str | None = None,
+    ) -> Job:
+        """Send a file (a folder's .zip) to be scored in the background; see ``job``.
+
+        ``username`` is the channel's public name, for links; ``columns`` names a table's, as in
+        ``text=isi,posted_at=tanggal``.
+
+        Raises
+        ------
+        ClientError
+            As of ``score``. Nothing of a refused export is kept.
+        """
+        query, headers = _export_query(path, name, username, columns), _once()
+
+        def send() -> httpx.Response:
+            with open(path, "rb") as file:
+                return self._http.post(EXPORTS, params=query, content=file, headers=headers)
+
+        job: Job = self._retried(send).json()
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """How far an export is."""
+        job: Job = self._retried(lambda: self._http.get(f"/v1/jobs/{job_id}")).json()
+        return job
+
+    def download_result(
+        self, job_id: str, path: str | os.PathLike[str], file_format: Format = "jsonl"
+    ) -> None:
+        """Write the scores of a job that is done to ``path``, whole or not at all."""
+
+        def fetch() -> httpx.Response:
+            url, query = f"/v1/jobs/{job_id}/result", {"format": file_format}
+            with self._http.stream("GET", url, params=query) as response:
+                if not response.is_success:
+                    response.read()
+                    return response
+                with _whole(path) as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+            return response
+
+        self._retried(fetch)
+
     def close(self) -> None:
         self._http.close()
 
@@ -147,12 +224,17 @@ class Client:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = _once()
+        response = self._retried(lambda: self._http.post(path, json=body, headers=headers))
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _retried(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         for attempt in range(1, self._retries.attempts + 1):
             try:
-                outcome = _outcome(self._http.post(path, json=body, headers=headers))
+                outcome = _outcome(send())
             except httpx.TransportError as error:
                 outcome = _unreachable(error)
-            if isinstance(outcome, dict):
+            if isinstance(outcome, httpx.Response):
                 return outcome
             if attempt == self._retries.attempts or not outcome.is_passing:
                 raise outcome.error
@@ -184,6 +266,48 @@ class AsyncClient:
             _join(answer, start, await self._post("/v1/score", body))
         return answer
 
+    async def upload_export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        username: str | None = None,
+        columns: str | None = None,
+    ) -> Job:
+        """As ``Client.upload_export``."""
+        query, headers = _export_query(path, name, username, columns), _once()
+        headers["Content-Length"] = str(os.path.getsize(path))
+
+        async def send() -> httpx.Response:
+            chunks = _chunks(path)
+            return await self._http.post(EXPORTS, params=query, content=chunks, headers=headers)
+
+        job: Job = (await self._retried(send)).json()
+        return job
+
+    async def job(self, job_id: str) -> Job:
+        """As ``Client.job``."""
+        job: Job = (await self._retried(lambda: self._http.get(f"/v1/jobs/{job_id}"))).json()
+        return job
+
+    async def download_result(
+        self, job_id: str, path: str | os.PathLike[str], file_format: Format = "jsonl"
+    ) -> None:
+        """As ``Client.download_result``."""
+
+        async def fetch() -> httpx.Response:
+            url, query = f"/v1/jobs/{job_id}/result", {"format": file_format}
+            async with self._http.stream("GET", url, params=query) as response:
+                if not response.is_success:
+                    await response.aread()
+                    return response
+                with _whole(path) as file:
+                    async for chunk in response.aiter_bytes():
+                        await asyncio.to_thread(file.write, chunk)
+            return response
+
+        await self._retried(fetch)
+
     async def close(self) -> None:
         await self._http.aclose()
 
@@ -200,12 +324,17 @@ class AsyncClient:
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = _once()
+        response = await self._retried(lambda: self._http.post(path, json=body, headers=headers))
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def _retried(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         for attempt in range(1, self._retries.attempts + 1):
             try:
-                outcome = _outcome(await self._http.post(path, json=body, headers=headers))
+                outcome = _outcome(await send())
             except httpx.TransportError as error:
                 outcome = _unreachable(error)
-            if isinstance(outcome, dict):
+            if isinstance(outcome, httpx.Response):
                 return outcome
             if attempt == self._retries.attempts or not outcome.is_passing:
                 raise outcome.error
@@ -252,10 +381,36 @@ def _moved(error: FieldError, by: int) -> FieldError:
     return {"pointer": pointer, "detail": error["detail"]}
 
 
-def _outcome(response: httpx.Response) -> dict[str, Any] | _Failure:
+def _export_query(
+    path: str | os.PathLike[str], name: str | None, username: str | None, columns: str | None
+) -> dict[str, str]:
+    given = {"name": name or os.path.basename(path), "username": username, "columns": columns}
+    return {field: value for field, value in given.items() if value is not None}
+
+
+async def _chunks(path: str | os.PathLike[str]) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(open, path, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
+
+
+@contextmanager
+def _whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that takes its name when the block ends well."""
+    scratch = f"{os.fspath(path)}.partial"
+    try:
+        with open(scratch, "wb") as file:
+            yield file
+        os.replace(scratch, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(scratch)
+        raise
+
+
+def _outcome(response: httpx.Response) -> httpx.Response | _Failure:
     if response.is_success:
-        body: dict[str, Any] = response.json()
-        return body
+        return response
     status, asked = response.status_code, _retry_after(response)
     try:
         problem = response.json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,13 +22,17 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from service.errors import Unavailable
+from service.errors import InsufficientStorage, Unavailable, Uncertain
 from service.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+DISK_FULL = "53100"
+"""PostgreSQL's SQLSTATE; see its manual, appendix A."""
+
 BUSY_SECONDS = 30
 """How long SQLite waits for another writer."""
 
@@ -73,7 +78,8 @@ class Database:
                 "pool_size": 10,
                 "max_overflow": 20,
             }
-        self.engine = create_engine(url, **options)
+        # An error's words reach the log; what was written, such as post text, must not.
+        self.engine = create_engine(url, hide_parameters=True, **options)
         # SQLite's writers poll for its lock and may starve; those of one process queue here.
         self._turn = threading.RLock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
@@ -94,7 +100,10 @@ class Database:
         Raises
         ------
         Unavailable
-            The database cannot be reached, is full or stays locked; nothing was written.
+            The database cannot be reached or stays locked; nothing was written, unless it is
+            ``Uncertain``: it was lost in the moment of the commit.
+        InsufficientStorage
+            It is full; nothing was written.
         """
         with self._turn, _session(self.engine) as session:
             yield session
@@ -117,14 +126,36 @@ class Database:
 @contextmanager
 def _session(engine: Engine) -> Iterator[Session]:
     with Session(engine, expire_on_commit=False) as session:
+        is_committing = False
         try:
-            with session.begin():
+            with session.begin() as transaction:
                 yield session
-        except OperationalError as error:
-            raise Unavailable(
-                "the database cannot be used at the moment; nothing was stored, try again",
-                retry_after_seconds=5,
-            ) from error
+                is_committing = True
+                transaction.commit()
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise _unusable(error, is_committing=is_committing) from error
+
+
+def _unusable(
+    error: OperationalError | InterfaceError | PoolTimeout, *, is_committing: bool
+) -> Unavailable | InsufficientStorage:
+    """What to tell of a database that is away, busy or full."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(cause, "sqlstate", None) == DISK_FULL
+    ):
+        return InsufficientStorage("the database is full; nothing was stored")
+    if is_committing and isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Uncertain(
+            "the database was lost while it stored the request; repeat the request with the same "
+            "Idempotency-Key to learn whether it did",
+            retry_after_seconds=5,
+        )
+    return Unavailable(
+        "the database cannot be used at the moment; nothing was stored, try again",
+        retry_after_seconds=5,
+    )
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -7,11 +7,13 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from limits import RateLimitItemPerMinute
 from starlette.concurrency import run_in_threadpool
 
+from service.access.limits import STATE_KEY, RateLimits
 from service.auth import Permission, Principal, principal_of_session
 from service.db import Database
-from service.errors import Forbidden, Unauthorized
+from service.errors import Forbidden, Overloaded, Unauthorized
 from service.principals import Principals
 from service.sealing import Sealer
 from service.settings import Settings
@@ -34,9 +36,14 @@ async def get_sealer(request: Request) -> Sealer:
     return cast(Sealer, request.app.state.sealer)
 
 
+async def get_limits(request: Request) -> RateLimits:
+    return cast(RateLimits, request.app.state.limits)
+
+
 DatabaseDep = Annotated[Database, Depends(get_database)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 SealerDep = Annotated[Sealer, Depends(get_sealer)]
+LimitsDep = Annotated[RateLimits, Depends(get_limits)]
 
 
 BEARER = HTTPBearer(
@@ -64,6 +71,8 @@ async def documented_schemes(
 async def current_principal(
     request: Request,
     database: DatabaseDep,
+    settings: SettingsDep,
+    limits: LimitsDep,
     schemes: Annotated[None, Depends(documented_schemes)] = None,
 ) -> Principal:
     """Who sends the request: an API key, or a session's cookie.
@@ -74,7 +83,24 @@ async def current_principal(
         Neither is given, or it does not hold.
     Forbidden
         A change is asked for with a cookie and without the header that only our pages send.
+    Overloaded
+        The key has sent its requests of this minute, whatever was answered.
     """
+    who = await _principal(request, database)
+    per_minute = who.per_minute or settings.key_per_minute
+    if who.id.startswith("key:") and per_minute:
+        limit = RateLimitItemPerMinute(per_minute)
+        is_allowed, standing = await run_in_threadpool(limits.take, limit, who.id)
+        setattr(request.state, STATE_KEY, standing)
+        if not is_allowed:
+            raise Overloaded(
+                f"this key may send {per_minute} requests a minute",
+                retry_after_seconds=standing.wait_seconds,
+            )
+    return who
+
+
+async def _principal(request: Request, database: Database) -> Principal:
     secret = _given_key(request)
     cookie = request.cookies.get(SESSION_COOKIE)
     if secret is None and cookie is None:
@@ -98,9 +124,7 @@ def require(*permissions: Permission) -> Callable[[Principal], Awaitable[Princip
     """A dependency that lets those through whose role has any of the permissions."""
 
     async def check(who: CurrentPrincipal) -> Principal:
-        if not any(who.may(permission) for permission in permissions):
-            wanted = " or ".join(permission.replace("_", " ") for permission in permissions)
-            raise Forbidden(f"the role '{who.role}' may not {wanted}")
+        who.require(*permissions)
         return who
 
     return check

@@ -22,6 +22,7 @@ ERRORS = {
     422: "Invalid content",
     429: "Too many requests",
     503: "Not available",
+    507: "The disk is full",
 }
 """Statuses any endpoint may answer, each with a problem (RFC 9457)."""
 

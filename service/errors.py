@@ -3,7 +3,8 @@
 ServiceError
 ├── BadRequest 400        ├── Forbidden 403     ├── Conflict 409     ├── Unprocessable 422
 ├── Unauthorized 401      ├── NotFound 404      ├── TooLarge 413     ├── Overloaded 429
-└── Unavailable 503
+├── Unavailable 503       └── InsufficientStorage 507
+│   └── Uncertain 503
 """
 
 from __future__ import annotations
@@ -66,3 +67,13 @@ class Overloaded(ServiceError):
 
 class Unavailable(ServiceError):
     status, title = 503, "Not available"
+
+
+class Uncertain(Unavailable):
+    """The database was lost in the moment of the commit: nobody knows yet whether it holds."""
+
+
+class InsufficientStorage(ServiceError):
+    """The disk or the database is full; nothing was stored, and waiting alone does not help."""
+
+    status, title = 507, "Insufficient storage"

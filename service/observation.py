@@ -26,12 +26,15 @@ from service.cases.states import QUEUED
 from service.db import now
 from service.dependencies import DatabaseDep
 from service.problems import problem
+from service.settings import Settings
 from service.tables import Case
 
 router = APIRouter(tags=["operation"])
 log = logging.getLogger("penapisan.requests")
 
 REQUEST_ID = "X-Request-ID"
+UPLOADS = "/v1/exports"
+"""The one path whose bodies are streamed to disk, and may be larger than fits into memory."""
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 Scope = MutableMapping[str, Any]
@@ -138,33 +141,22 @@ class _Observed:
                 ]
             await send(message)
 
+        limit = self._limit(scope)
+        body = _Body(receive, limit)
         try:
-            if self._is_too_large(scope):
-                limit = self._state.settings.request_bytes
-                refusal = problem(413, "Too large", f"a request may have {limit} bytes at most")
-                await refusal(scope, receive, note)
+            if _given_length(scope) > limit:
+                await _refuse(scope, receive, note, limit)
             else:
-                await self._app(scope, self._limited(receive), note)
+                await self._app(scope, body.receive, body.unless_too_large(note))
+                if body.is_too_large:
+                    await _refuse(scope, receive, note, limit)
         finally:
             self._note(scope, status, time.perf_counter() - began, identifier)
 
-    def _is_too_large(self, scope: Scope) -> bool:
-        given = dict(scope["headers"]).get(b"content-length", b"0")
-        return given.isdigit() and int(given) > int(self._state.settings.request_bytes)
-
-    def _limited(self, receive: Receive) -> Receive:
-        """Ends a body without a length where the limit is reached, as if the client had gone."""
-        read = 0
-
-        async def limited() -> MutableMapping[str, Any]:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._state.settings.request_bytes:
-                return {"type": "http.disconnect"}
-            return message
-
-        return limited
+    def _limit(self, scope: Scope) -> int:
+        settings: Settings = self._state.settings
+        is_upload = scope["method"] == "POST" and scope["path"] == UPLOADS
+        return settings.upload_bytes if is_upload else settings.request_bytes
 
     def _note(self, scope: Scope, status: int, seconds: float, identifier: str) -> None:
         # The route, never the path: a path may hold what a client likes.
@@ -180,6 +172,46 @@ class _Observed:
             "ms": round(seconds * 1000, 1),
         }
         log.info(json.dumps(row))
+
+
+class _Body:
+    """A body without a length ends where the limit is reached, as if the client had gone; what
+    the application answers to that is not sent."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._read = 0
+        self._is_answered = False
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._read > self._limit and not self._is_answered
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self._read > self._limit:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self._read > self._limit else message
+
+    def unless_too_large(self, send: Send) -> Send:
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            if not self.is_too_large:
+                self._is_answered = True
+                await send(message)
+
+        return answer
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    refusal = problem(413, "Too large", f"a request may have {limit} bytes at most")
+    await refusal(scope, receive, send)
+
+
+def _given_length(scope: Scope) -> int:
+    given = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(given) if given.isdigit() else 0
 
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

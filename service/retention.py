@@ -6,12 +6,18 @@ class                  kept for                    from
 =====================  ==========================  ==========================================
 text without a case    ``clear_text_days``         last time it was submitted
 text of a case         ``case_text_days``          the close of its last case
+text of imported       ``case_text_days``          its last import
+labels
 who was shown what     ``exposure_days``           when it was shown
 idempotent answers     ``answer_days``             when they were given
 sessions               their own end
+uploaded exports       their job's end
+results of exports     ``result_days``             their job's end
 cases, reviews, audit  for good: they hold no text
+notices                for good: they hold no text
 =====================  ==========================  ==========================================
 
+Files of exports are not encrypted, and no hold spares them: a held text is in the database.
 With a text go the authors' names and ids on its posts, and the signature made of it.
 """
 
@@ -30,6 +36,7 @@ from service.auth import Permission, Principal
 from service.cases.states import State
 from service.db import Database
 from service.errors import NotFound
+from service.exports.service import purge_files
 from service.settings import Settings
 from service.tables import (
     Answered,
@@ -38,11 +45,15 @@ from service.tables import (
     Content,
     Exposure,
     GoldItem,
+    ImportedLabel,
     LegalHold,
     PostRow,
+    RateWindow,
     SessionRow,
     Signature,
     SignatureBand,
+    SignInFlow,
+    SignInLink,
 )
 
 BATCH = 500
@@ -56,6 +67,7 @@ class Purged:
     answers: int = 0
     exposures: int = 0
     sessions: int = 0
+    results: int = 0
 
 
 def purge(database: Database, settings: Settings, actor: str, at: datetime) -> Purged:
@@ -67,6 +79,7 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
         done.texts += texts
         if texts < BATCH:
             break
+    done.results = purge_files(database, settings, actor, at)
     with database.session() as session:
         done.answers = _delete(
             session,
@@ -76,6 +89,8 @@ def purge(database: Database, settings: Settings, actor: str, at: datetime) -> P
             session, delete(Exposure).where(Exposure.at < at - timedelta(settings.exposure_days))
         )
         done.sessions = _delete(session, delete(SessionRow).where(SessionRow.expires_at < at))
+        for of_sign_ins in (SignInLink, SignInFlow, RateWindow):
+            _delete(session, delete(of_sign_ins).where(of_sign_ins.expires_at < at))
         audit.append(session, actor, "retention.purge", "retention", asdict(done))
     return done
 
@@ -161,8 +176,11 @@ def _is_due(settings: Settings, at: datetime) -> ColumnElement[bool]:
     needed = exists().where(
         of_content, or_(Case.state != State.CLOSED.value, Case.closed_at >= closed_after)
     )
+    imported = exists().where(
+        ImportedLabel.content_sha256 == Content.sha256, ImportedLabel.imported_at >= closed_after
+    )
     seen_before = Content.last_seen_at < at - timedelta(settings.clear_text_days)
-    return and_(seen_before, or_(~has_case, ~needed))
+    return and_(seen_before, or_(~has_case, ~needed), ~imported)
 
 
 def _delete(session: Session, statement: Executable) -> int:

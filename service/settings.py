@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+RoleName = Literal["submitter", "reviewer", "senior", "approver", "auditor", "administrator"]
 
 
 class Settings(BaseSettings):
@@ -27,14 +31,48 @@ class Settings(BaseSettings):
     queue_posts: int = Field(512, ge=1, description="Posts waiting at most, before 429")
     queue_seconds: float = Field(2, gt=0, description="Expected wait for a score, before 429")
     request_bytes: int = Field(8 * 2**20, ge=1024, description="Largest request body")
+    upload_bytes: int = Field(2 * 2**30, ge=1024, description="Largest uploaded export")
+    spare_bytes: int = Field(
+        512 * 2**20, ge=0, description="Free space on the disk that uploads leave to the database"
+    )
+    job_lease_seconds: int = Field(
+        60, ge=1, description="How soon another server takes over a job whose server died"
+    )
     lease_seconds: int = Field(900, ge=1, description="How long a claim holds without renewal")
     session_hours: int = Field(12, ge=1)
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s?#]+$",
+        description="How browsers reach the service, such as https://screening.example; "
+        "default: as a request says",
+    )
+    link_minutes: int = Field(30, ge=1, description="How long a one-time sign-in link works")
+    key_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute of a key without a limit of its own"
+    )
+    oidc_issuer: str | None = Field(None, description="OpenID Connect provider; default: none")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scope: str = "openid email profile"
+    oidc_name_claim: str = Field(
+        "email", description="Claim by which a person's first sign-in there finds them"
+    )
+    oidc_role_claim: str | None = Field(
+        None, description="Claim that decides a person's role at each sign-in there"
+    )
+    oidc_roles: dict[str, RoleName] = Field(
+        {}, description="JSON: a role for each value of that claim; the first one held counts"
+    )
+    oidc_new_role: RoleName | None = Field(
+        None, description="Role of whom nobody invited; default: they are refused"
+    )
     maintain: bool = Field(
         True, description="`penapisan serve` purges and ranks anew once a day, by itself"
     )
     clear_text_days: int = Field(30, ge=0, description="Text of posts below review is kept so long")
     case_text_days: int = Field(365, ge=0, description="Text of closed cases is kept so long")
     answer_days: int = Field(2, ge=1, description="Answers to an Idempotency-Key are kept so long")
+    result_days: int = Field(7, ge=0, description="Results of exports are kept so long")
     exposure_days: int = Field(90, ge=1, description="Who was shown what is counted so long")
     audit_share: float = Field(0.01, ge=0, le=1, description="Clear posts put up for review")
     second_share: float = Field(0.1, ge=0, le=1, description="Not violating, yet reviewed twice")
@@ -43,6 +81,13 @@ class Settings(BaseSettings):
     shift_texts: int = Field(400, ge=1, description="Texts shown to a reviewer in a shift at most")
     pause_after_texts: int = Field(60, ge=1, description="Texts shown between two pauses")
     pause_minutes: int = Field(10, ge=0, description="How long a pause is; 0 for none")
+
+    flagger_name: str | None = Field(
+        None, min_length=1, max_length=200, description="Who sends notices to platforms"
+    )
+    flagger_email: str | None = Field(
+        None, pattern=r"^[^@\s]+@[^@\s]+$", max_length=200, description="Where platforms answer"
+    )
 
     @field_validator("text_keys")
     @classmethod
@@ -58,6 +103,20 @@ class Settings(BaseSettings):
                     "make one with `penapisan keys new-text-key`"
                 ) from error
         return keys
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_secure(cls, issuer: str | None) -> str | None:
+        parts = urlsplit(issuer or "https://")
+        if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError(f"'{issuer}' is not an https address; tokens would go unprotected")
+        return issuer
+
+    @model_validator(mode="after")
+    def _is_known_to_the_provider(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("PENAPISAN_OIDC_ISSUER needs PENAPISAN_OIDC_CLIENT_ID")
+        return self
 
     @property
     def url(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -14,6 +14,8 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Table,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -98,7 +100,10 @@ class Answered(Base):
 
 
 class Person(Base):
-    """Someone who signs in."""
+    """Someone who signs in: with a password, or as the ``subject`` of the OpenID provider.
+
+    ``provider_name`` is by what name the provider's first sign-in finds them.
+    """
 
     __tablename__ = "people"
 
@@ -107,6 +112,7 @@ class Person(Base):
     role: Mapped[str] = mapped_column(String(32))
     password_hash: Mapped[str | None] = mapped_column(String(256))
     subject: Mapped[str | None] = mapped_column(String(512), unique=True)
+    provider_name: Mapped[str | None] = mapped_column(String(256), index=True, unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -122,7 +128,10 @@ class SessionRow(Base):
 
 
 class ApiKey(Base):
-    """A program's key; only its hash is kept, and it is shown once."""
+    """A program's key; only its hash is kept, and it is shown once.
+
+    ``scopes`` are those of its role's permissions that it has; all of them where it is ``None``.
+    """
 
     __tablename__ = "api_keys"
 
@@ -130,6 +139,7 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(String(128))
     key_sha256: Mapped[str] = mapped_column(Sha256, unique=True)
     role: Mapped[str] = mapped_column(String(32))
+    scopes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     per_minute: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -250,6 +260,14 @@ class Review(Base):
             sqlite_where=text("undone_at IS NULL"),
             postgresql_where=text("undone_at IS NULL"),
         ),
+        Index(
+            "one_standing_review_a_person",
+            "case_id",
+            "reviewer",
+            unique=True,
+            sqlite_where=text("undone_at IS NULL"),
+            postgresql_where=text("undone_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -339,7 +357,12 @@ class Pause(Base):
 
 
 class Job(Base):
-    """Work in the background, such as an uploaded export; taken up again after a restart."""
+    """Work in the background, such as an uploaded export; taken up again after a restart.
+
+    ``fence`` grows with every run: what a former holder would still write is refused.
+    ``parts`` of its posts are stored; ``attempts`` counts the runs since the last of them.
+    ``report`` holds what the reader skipped, repaired and noted.
+    """
 
     __tablename__ = "jobs"
 
@@ -349,15 +372,22 @@ class Job(Base):
     principal: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(256))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    release: Mapped[str | None] = mapped_column(String(128))
+    parts: Mapped[int] = mapped_column(default=0)
     posts: Mapped[int] = mapped_column(BigInteger, default=0)
     hits: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
     error: Mapped[str | None] = mapped_column(String(2000))
+    error_status: Mapped[int | None]
     holder: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fence: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    purged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SignInLink(Base):
@@ -369,6 +399,28 @@ class SignInLink(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SignInFlow(Base):
+    """A sign-in that a browser began at the OpenID provider: state, nonce and code verifier."""
+
+    __tablename__ = "sign_in_flows"
+
+    token_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RateWindow(Base):
+    """Requests counted in the window ``number`` (of equal ones since 1970) and the one before."""
+
+    __tablename__ = "rate_windows"
+
+    key: Mapped[str] = mapped_column(String(256), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    current: Mapped[int]
+    previous: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class LegalHold(Base):
@@ -383,3 +435,107 @@ class LegalHold(Base):
     placed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     lifted_by: Mapped[str | None] = mapped_column(String(64))
     lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Notice(Base):
+    """A trusted-flagger report as it was drafted. It and the four tables below are append-only: a
+    notice is approved once it has an ``IssuedNotice``, and withdrawn once it has a
+    ``NoticeWithdrawal``.
+
+    ``scope`` is ``channel`` or ``account``, ``subject`` its id; ``content`` is canonical JSON.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (Index("notices_by_subject", "platform", "scope", "subject"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    platform: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(256))
+    content: Mapped[str] = mapped_column(Text)
+    drafted_by: Mapped[str] = mapped_column(String(64))
+    drafted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class NoticeItem(Base):
+    """A post that a notice is about, and the case, at its ``cycle``, that found it to violate."""
+
+    __tablename__ = "notice_items"
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    post_id: Mapped[int] = mapped_column(ForeignKey("posts.id"), primary_key=True, index=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    cycle: Mapped[int]
+
+
+class NoticeApproval(Base):
+    """The approval of a notice by a person who neither drafted it nor reviewed a case of it; a
+    trigger refuses any other."""
+
+    __tablename__ = "notice_approvals"
+    __table_args__ = (CheckConstraint("approved_by LIKE 'person:%'", name="a_person_approves"),)
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    approved_by: Mapped[str] = mapped_column(String(64))
+    approved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class IssuedNotice(Base):
+    """The report that goes out: canonical JSON (RFC 8785) and its SHA-256. There is none without an
+    approval by another person; a trigger sees to it."""
+
+    __tablename__ = "issued_notices"
+
+    notice_id: Mapped[int] = mapped_column(
+        ForeignKey("notice_approvals.notice_id"), primary_key=True
+    )
+    reference: Mapped[str] = mapped_column(String(32), unique=True)
+    report: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Sha256)
+    issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class NoticeWithdrawal(Base):
+    """A notice taken back, by whom and why; it can be neither approved nor handed out again."""
+
+    __tablename__ = "notice_withdrawals"
+
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notices.id"), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(2000))
+    withdrawn_by: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+# The triggers of these tables read others, which a restore has to fill before.
+for _later, _earlier in (
+    (NoticeApproval, NoticeItem),
+    (NoticeApproval, Review),
+    (NoticeWithdrawal, IssuedNotice),
+):
+    cast(Table, _later.__table__).add_is_dependent_on(cast(Table, _earlier.__table__))
+
+
+class ImportedLabel(Base):
+    """What somebody answered about a text outside Penapisan; never changed.
+
+    ``source`` says where the answer was given and tells repeats, as a SHA-256; ``annotator`` is a
+    pseudonym. ``labels`` and ``contexts`` answer ``yes``, ``no`` or ``unknown``.
+    """
+
+    __tablename__ = "imported_labels"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source: Mapped[str] = mapped_column(Sha256, unique=True)
+    content_sha256: Mapped[str] = mapped_column(ForeignKey("contents.sha256"), index=True)
+    labels: Mapped[dict[str, str]] = mapped_column(JSON)
+    contexts: Mapped[dict[str, str]] = mapped_column(JSON)
+    annotator: Mapped[str] = mapped_column(String(64))
+    labelled_at: Mapped[str] = mapped_column(String(64))
+    guideline: Mapped[str] = mapped_column(String(32))
+    is_gold: Mapped[bool]
+    platform: Mapped[str] = mapped_column(String(64))
+    channel_id: Mapped[str] = mapped_column(String(256))
+    origin: Mapped[str] = mapped_column(String(256))
+    imported_by: Mapped[str] = mapped_column(String(64))
+    imported_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -44,7 +44,7 @@ lawful_option = click.option(
 @click.option("--base-name", help="Hub id of a base that lies in a local folder, for the card.")
 @click.option("--pieces", default=DEFAULT_PIECES, show_default=True, help="Vocabulary to keep.")
 @lawful_option
-@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--max-tokens", type=click.IntRange(16), default=256, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def release(
@@ -116,7 +116,7 @@ def evaluate(folder: Path, output: Path | None, lawful: Path | None) -> None:
 @click.argument("teacher", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--layers", type=click.IntRange(1), default=6, show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @lawful_option
 def distil(

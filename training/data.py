@@ -109,7 +109,7 @@ LAWFUL_SOURCES = (
 )
 
 
-LAWFUL_PER_SOURCE = 400
+LAWFUL_PER_SOURCE = 500
 """Lawful posts of each public set to fine-tune on."""
 
 LawfulPart = Literal["train", "threshold", "evaluation"]

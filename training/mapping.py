@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from screening.label_studio import choices_of, is_cancelled
 from screening.labelled import LabelledPost
 from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
 from training.errors import TrainingError
@@ -177,14 +178,10 @@ def _found(mapping: SetMapping, files: Sequence[Path]) -> Any:
 
 
 def _label_studio(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A task of a Label Studio JSON export: its text, and its first annotation's choices."""
-    choices = [
-        choice
-        for annotation in (row.get("annotations") or [])[:1]
-        for result in annotation.get("result") or []
-        for choice in (result.get("value") or {}).get("choices") or []
-    ]
-    return {**(row.get("data") or {}), "choices": choices}
+    """A task of a Label Studio JSON export: its text, and the choices of its first annotation that
+    was not cancelled."""
+    kept = [given for given in row.get("annotations") or [] if not is_cancelled(given)]
+    return {**(row.get("data") or {}), "choices": choices_of(kept[0]) if kept else []}
 
 
 def _post(mapping: SetMapping, row: Mapping[str, Any], number: int) -> LabelledPost:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino
 
-from models.engines import Answer, cpu_count
-from models.errors import EngineError
-from models.tokens import TokenBatch
+# OpenVINO tells its maker's statistics of every import, unless this package of it is not there.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+
+from models.engines import Answer, cpu_count  # noqa: E402
+from models.errors import EngineError  # noqa: E402
+from models.tokens import TokenBatch  # noqa: E402
 
 QUANTISATION_GROUP = 128
 """Activations share one int8 scale per token and 128 channels, so a text's scores do not depend

@@ -75,6 +75,12 @@ def standing_reviews(session: Session, case: Case) -> Sequence[Review]:
     ).all()
 
 
+def has_reviewed(session: Session, case_id: int, reviewer: str) -> bool:
+    """Whether a review of the case is theirs, of any cycle, that was not undone."""
+    found = select(Case.id).where(Case.id == case_id, _reviewed_by(reviewer))
+    return session.scalars(found).first() is not None
+
+
 def reviews_of(session: Session, case_id: int) -> Sequence[Review]:
     return session.scalars(
         select(Review).where(Review.case_id == case_id).order_by(Review.id)
@@ -117,7 +123,7 @@ def sealed_texts(session: Session, sha256s: Sequence[str]) -> dict[str, bytes | 
 
 
 def unseen_gold(session: Session, reviewer: str) -> Sequence[GoldItem]:
-    """Gold items whose text the reviewer has neither decided nor been given as gold."""
+    """Gold items of others whose text the reviewer has neither decided nor been given as gold."""
     known = exists().where(
         Review.case_id == Case.id,
         Review.reviewer == reviewer,
@@ -128,7 +134,7 @@ def unseen_gold(session: Session, reviewer: str) -> Sequence[GoldItem]:
     )
     return session.scalars(
         select(GoldItem)
-        .where(GoldItem.retired_at.is_(None), ~known, ~given)
+        .where(GoldItem.retired_at.is_(None), GoldItem.made_by != reviewer, ~known, ~given)
         .order_by(GoldItem.content_sha256)
     ).all()
 

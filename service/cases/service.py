@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from screening.taxonomy import CONTEXT_IDS, LABEL_IDS, TAXONOMY_VERSION
+from screening.taxonomy import CONTEXT_IDS, GUIDELINE_VERSION, LABEL_IDS
 from service import audit
 from service.auth import Permission, Principal
 from service.cases import exposure, repository
@@ -238,13 +238,13 @@ def settle(session: Session, who: Principal, case_id: int, ruling: Ruling, at: d
     Raises
     ------
     Forbidden
-        One of the two reviews is the senior's own.
+        The senior has reviewed the case, now or before it was reopened.
     """
     ruling.check()
     who.require(Permission.SETTLE)
     case = _locked(session, case_id)
-    if any(review.reviewer == who.id for review in repository.standing_reviews(session, case)):
-        raise Forbidden("one of the two reviews is yours; another senior settles this case")
+    if repository.has_reviewed(session, case_id, who.id):
+        raise Forbidden("a review of it is yours; another senior settles this case")
     take_step(session, case, Step.SETTLE, who.id, at, reason=ruling.reason)
     _add_review(session, case, who, ruling, 3, at, None)
     _close(case, ruling.is_violating, at)
@@ -435,7 +435,7 @@ def _add_review(
         reason=ruling.reason,
         note=ruling.note,
         is_violating=ruling.is_violating,
-        guideline=TAXONOMY_VERSION,
+        guideline=GUIDELINE_VERSION,
         release=case.release,
         came_by=case.came_by,
         sampling_probability=case.sampling_probability,

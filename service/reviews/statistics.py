@@ -24,12 +24,21 @@ CONFIDENCE = 0.95
 
 Answers = list[tuple[bool, bool]]
 
+Group = tuple[str, str, str]
+"""Two reviewers and an ISO week; ``""`` for all of them."""
+
+ALL: Group = ("", "", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Kappa:
-    """Agreement of two reviewers beyond chance (Cohen 1960); 1 is perfect, 0 is chance."""
+    """Agreement of two reviewers beyond chance (Cohen 1960); 1 is perfect, 0 is chance.
+
+    ``week`` is the ISO week of the second review, ``None`` for the whole period.
+    """
 
     reviewers: tuple[str, str]
+    week: str | None
     label: str
     cases: int
     observed: float
@@ -38,10 +47,12 @@ class Kappa:
 
 @dataclass(frozen=True, slots=True)
 class Alpha:
-    """Krippendorff's alpha of a label, in an ISO week or (``None``) the whole period."""
+    """Krippendorff's alpha of a label: of two reviewers or (``None``) of all, in an ISO week or
+    (``None``) the whole period."""
 
-    label: str
+    reviewers: tuple[str, str] | None
     week: str | None
+    label: str
     cases: int
     alpha: float | None
 
@@ -83,28 +94,20 @@ class Recall:
 
 
 def kappas(opinions: Sequence[TwoOpinions]) -> list[Kappa]:
-    """Cohen's kappa of each pair of reviewers on each label."""
-    answers: dict[tuple[tuple[str, str], str], Answers] = defaultdict(list)
-    for both in _apart(opinions):
-        one, other = sorted((both.first, both.second), key=lambda opinion: opinion.reviewer)
-        for label, given in _shared(one, other):
-            answers[(one.reviewer, other.reviewer), label].append(given)
+    """Cohen's kappa of each pair of reviewers on each label, over all and in each week."""
     return [
-        Kappa(pair, label, len(given), _observed(given), cohens_kappa(given))
-        for (pair, label), given in sorted(answers.items(), key=_by_question)
+        Kappa((one, other), week or None, label, len(given), _observed(given), cohens_kappa(given))
+        for (one, other, week), label, given in _grouped(opinions)
+        if one
     ]
 
 
 def alphas(opinions: Sequence[TwoOpinions]) -> list[Alpha]:
-    """Krippendorff's alpha of each label, over all and in each week of the second review."""
-    answers: dict[tuple[str, str], Answers] = defaultdict(list)
-    for both in _apart(opinions):
-        for label, given in _shared(both.first, both.second):
-            answers["", label].append(given)
-            answers[iso_week(both.at), label].append(given)
+    """Krippendorff's alpha of each label, of all and of each pair, over all and in each week."""
     return [
-        Alpha(label, week or None, len(given), krippendorffs_alpha(given))
-        for (week, label), given in sorted(answers.items(), key=_by_question)
+        Alpha((one, other) if one else None, week or None, label, len(given), alpha)
+        for (one, other, week), label, given in _grouped(opinions)
+        for alpha in [krippendorffs_alpha(given)]
     ]
 
 
@@ -162,6 +165,20 @@ def iso_week(at: datetime) -> str:
     return f"{year:04}-W{week:02}"
 
 
+def _grouped(opinions: Sequence[TwoOpinions]) -> list[tuple[Group, str, Answers]]:
+    """Answers by group and label, all reviewers before each pair, the period before its weeks."""
+    answers: dict[tuple[Group, str], Answers] = defaultdict(list)
+    for both in _apart(opinions):
+        first, second = sorted((both.first, both.second), key=lambda opinion: opinion.reviewer)
+        week = iso_week(both.at)
+        pair = (first.reviewer, second.reviewer)
+        for label, given in _shared(first, second):
+            for group in (ALL, ("", "", week), (*pair, ""), (*pair, week)):
+                answers[group, label].append(given)
+    ordered = sorted(answers.items(), key=lambda item: (item[0][0], QUESTIONS.index(item[0][1])))
+    return [(group, label, given) for (group, label), given in ordered]
+
+
 def _apart(opinions: Sequence[TwoOpinions]) -> list[TwoOpinions]:
     """One pair for all cases that both reviewers decided in bulk: they looked but once."""
     kept: dict[object, TwoOpinions] = {}
@@ -184,11 +201,6 @@ def _shared(one: Opinion, other: Opinion) -> list[tuple[str, tuple[bool, bool]]]
 
 def _observed(answers: Sequence[tuple[bool, bool]]) -> float:
     return sum(one == other for one, other in answers) / len(answers)
-
-
-def _by_question(item: tuple[tuple[object, str], Answers]) -> tuple[object, int]:
-    (group, label), _ = item
-    return group, QUESTIONS.index(label)
 
 
 def _accuracy(reviewer: str, opinions: Sequence[GoldOpinion]) -> Accuracy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,7 +73,7 @@ def store_all(
     sent.sort(key=lambda pair: _key(pair[1]))
     ordered = [item for _, item in sent]
     known = _known_contents(session, ordered)
-    _put_contents(session, sealer, ordered, at)
+    put_contents(session, sealer, {item.sha256: item.post.text for item in ordered}, at)
     _put(session, PostRow, [_post_values(item, who, at) for who, item in sent])
     _put(session, ScoreRow, [_score_values(item, policy, at) for item in ordered])
     # Most posts are clear, and are not read back.
@@ -133,8 +133,8 @@ def _known_contents(session: Session, scored: Sequence[Scored]) -> set[tuple[str
     return {(platform, channel, sha256) for platform, channel, sha256 in rows}
 
 
-def _put_contents(session: Session, sealer: Sealer, scored: Sequence[Scored], at: datetime) -> None:
-    texts = {item.sha256: item.post.text for item in scored}
+def put_contents(session: Session, sealer: Sealer, texts: Mapping[str, str], at: datetime) -> None:
+    """Keep texts, by SHA-256; one that was purged and comes again is kept again, from now on."""
     rows = [
         {
             "sha256": sha256,
@@ -146,7 +146,6 @@ def _put_contents(session: Session, sealer: Sealer, scored: Sequence[Scored], at
         for sha256, text in sorted(texts.items())
     ]
     insert = _insert(session, Content)
-    # A text that was purged and comes again is kept again, from now on.
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["sha256"],

@@ -27,7 +27,7 @@ def running_server(binaries: Path) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="penapisan-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, SERVER_USER)
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     try:
         _run(binaries / "initdb", "-D", data, "-U", "penapisan", "-A", "trust", "-E", "UTF8")
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
@@ -48,7 +48,7 @@ def _run(*command: object) -> None:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

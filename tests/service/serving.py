@@ -10,16 +10,19 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi.testclient import TestClient
 
+from screening.scorer import Scorer
 from service.app import create_app
-from service.auth import Role, create_key
-from service.db import Database
+from service.auth import Role, create_key, open_session
+from service.db import Database, now
+from service.dependencies import CSRF_HEADER, SESSION_COOKIE
 from service.settings import Settings
+from service.tables import Person
 from tests.builders import FakeScorer
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[TestClient]:
-    app = create_app(settings, FakeScorer())
+def served(settings: Settings, scorer: Scorer | None = None) -> Iterator[TestClient]:
+    app = create_app(settings, scorer or FakeScorer())
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -29,6 +32,16 @@ def key_of(database: Database, role: Role) -> dict[str, str]:
     with database.session() as session:
         _, secret = create_key(session, "system", role.value, role)
     return {"Authorization": f"Bearer {secret}"}
+
+
+def signed_in(database: Database, number: int, role: Role) -> dict[str, str]:
+    """Headers of a new person's browser; the person is ``person:<number>``."""
+    with database.session() as session:
+        person = Person(id=number, name=f"Orang {number}", role=role.value, created_at=now())
+        session.add(person)
+        session.flush()
+        token = open_session(session, person, 1)
+    return {"Cookie": f"{SESSION_COOKIE}={token}", CSRF_HEADER: "1"}
 
 
 @contextmanager

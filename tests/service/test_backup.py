@@ -20,16 +20,36 @@ from service.cases.opening import open_cases
 from service.cli import main
 from service.db import Base, Database
 from service.errors import Conflict, Unprocessable
+from service.labels.pseudonyms import KEY_BYTES, KEY_FILE, Pseudonyms
+from service.notices.service import withdraw
 from service.sealing import Sealer
 from service.settings import Settings
-from service.tables import Content, Person
-from tests.service.building import AT, VIOLATING, person, store_post
+from service.tables import Case, Content, Person
+from tests.service.building import AT, LAWFUL, VIOLATING, person, store_post
+from tests.service.notices.drafting import (
+    FLAGGER,
+    SENIOR,
+    WATI,
+    approved,
+    closed,
+    decide,
+    drafted,
+)
 
 KEY = Fernet.generate_key().decode()
 
 
 @pytest.fixture
 def filled(database: Database, settings: Settings) -> Database:
+    named = settings.model_copy(update=FLAGGER)
+    notice = drafted(database, named, closed(database, named, number=50, channel_id="50"))
+    approved(database, notice.notice.id)
+    with database.session() as session:
+        withdraw(session, WATI, notice.notice.id, "keliru", AT)
+        reviewed = session.scalars(select(Case).where(Case.channel_id == "50")).one()
+        # Someone who approved may review the case once it is reopened: the back-up holds both.
+        service.reopen(session, SENIOR, reviewed.id, "keberatan", is_appeal=True, at=AT)
+    decide(database, named, WATI, LAWFUL)
     with database.session() as session:
         create_person(session, "system", "Ada", Role.REVIEWER, "a long password")
         create_key(session, "system", "platform", Role.SUBMITTER, days=30)
@@ -65,8 +85,8 @@ def dump(database: Database) -> dict[str, list[Any]]:
 def test_a_restored_database_is_the_same_and_goes_on(
     filled: Database, empty: Database, tmp_path: Path
 ) -> None:
-    rows = write_backup(filled, tmp_path / "b.zip")
-    assert restore_backup(empty, tmp_path / "b.zip") == rows
+    rows = write_backup(filled, tmp_path / "b.zip", tmp_path)
+    assert restore_backup(empty, tmp_path / "b.zip", tmp_path / "restored") == rows
     assert dump(empty) == dump(filled)
     with empty.session() as session:
         sealed = session.scalars(select(Content.sealed).where(Content.characters == 7)).one()
@@ -76,33 +96,63 @@ def test_a_restored_database_is_the_same_and_goes_on(
         assert audit.verify(session) is None
 
 
+def test_a_restored_service_gives_reviewers_the_pseudonyms_of_earlier_exports(
+    filled: Database, empty: Database, tmp_path: Path
+) -> None:
+    before = Pseudonyms(tmp_path).of("person:1")
+    write_backup(filled, tmp_path / "b.zip", tmp_path)
+    assert (tmp_path / "b.zip").stat().st_mode & 0o077 == 0
+    restore_backup(empty, tmp_path / "b.zip", tmp_path / "restored")
+    assert Pseudonyms(tmp_path / "restored").of("person:1") == before
+    assert (tmp_path / "restored" / KEY_FILE).stat().st_mode & 0o077 == 0
+
+
+def test_a_key_of_pseudonyms_in_use_is_not_replaced(
+    filled: Database, empty: Database, tmp_path: Path
+) -> None:
+    Pseudonyms(tmp_path)
+    mine = Pseudonyms(tmp_path / "restored").of("person:1")
+    write_backup(filled, tmp_path / "b.zip", tmp_path)
+    with pytest.raises(Conflict, match="is not the back-up's"):
+        restore_backup(empty, tmp_path / "b.zip", tmp_path / "restored")
+    assert Pseudonyms(tmp_path / "restored").of("person:1") == mine
+    with empty.reading() as session:
+        assert session.scalars(select(Person)).first() is None
+
+
 def test_a_database_that_is_not_empty_is_left_alone(filled: Database, tmp_path: Path) -> None:
-    write_backup(filled, tmp_path / "b.zip")
+    write_backup(filled, tmp_path / "b.zip", tmp_path)
     before = dump(filled)
     with pytest.raises(Conflict, match="not empty"):
-        restore_backup(filled, tmp_path / "b.zip")
+        restore_backup(filled, tmp_path / "b.zip", tmp_path)
     assert dump(filled) == before
 
 
 def test_a_changed_or_cut_back_up_restores_nothing(
     filled: Database, empty: Database, tmp_path: Path
 ) -> None:
-    whole, changed, cut = (tmp_path / name for name in ("b.zip", "changed.zip", "cut.zip"))
-    write_backup(filled, whole)
+    names = ("b.zip", "changed.zip", "key.zip", "cut.zip")
+    whole, changed, other_key, cut = (tmp_path / name for name in names)
+    Pseudonyms(tmp_path)
+    write_backup(filled, whole, tmp_path)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(changed, "w") as target:
         for name in source.namelist():
             target.writestr(name, source.read(name).replace(b"person:1", b"person:2"))
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(other_key, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, bytes(KEY_BYTES) if name == KEY_FILE else source.read(name))
     cut.write_bytes(whole.read_bytes()[:-100])
-    for path in (changed, cut, tmp_path / "none.zip"):
+    for path in (changed, other_key, cut, tmp_path / "none.zip"):
         with pytest.raises(Unprocessable):
-            restore_backup(empty, path)
+            restore_backup(empty, path, tmp_path / "restored")
+    assert not (tmp_path / "restored" / KEY_FILE).exists()
     with empty.reading() as session:
         assert session.scalars(select(Person)).first() is None
 
 
 def test_a_back_up_that_fails_leaves_no_file(filled: Database, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"):
-        write_backup(filled, tmp_path / "none" / "b.zip")
+        write_backup(filled, tmp_path / "none" / "b.zip", tmp_path)
     assert not (tmp_path / "none").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from service.client import AsyncClient, Client, ClientError, Retries
 from service.db import Database
 from service.settings import Settings
 from service.tables import PostRow
+from tests.service.exports.sending import posts
 from tests.service.serving import key_of, listening
 
 HIT = "xxxxxxxx bb"
@@ -73,6 +75,77 @@ def test_the_asynchronous_client_answers_the_same(url: str, key: str) -> None:
     with Client(url, key) as client:
         expected = client.score([HIT])
     assert asyncio.run(score()) == (expected,) * 5
+
+
+def test_an_export_is_sent_watched_and_fetched(url: str, key: str, tmp_path: Path) -> None:
+    export, result = tmp_path / "kanal.jsonl", tmp_path / "scores.jsonl"
+    export.write_bytes(posts(70))
+    with Client(url, key) as client:
+        job = client.upload_export(export)
+        assert (job["name"], job["state"]) == ("kanal.jsonl", "queued")
+        while client.job(job["id"])["state"] not in {"done", "failed"}:
+            time.sleep(0.01)
+        assert client.job(job["id"])["posts"] == 70
+        client.download_result(job["id"], result)
+        client.download_result(job["id"], tmp_path / "scores.csv", "csv")
+    assert len(result.read_bytes().splitlines()) == 70
+    assert (tmp_path / "scores.csv").read_bytes().startswith(b"\xef\xbb\xbfkey,score")
+
+    async def run() -> bytes:
+        async with AsyncClient(url, key) as client:
+            job = await client.upload_export(export, name="b", columns="text=text")
+            while (await client.job(job["id"]))["state"] not in {"done", "failed"}:
+                await asyncio.sleep(0.01)
+            await client.download_result(job["id"], result)
+            return result.read_bytes()
+
+    before = result.read_bytes()
+    assert asyncio.run(run()) == before
+    assert {path.name for path in tmp_path.glob("*.partial")} == set()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_upload_is_sent_whole_again_under_one_key(is_async: bool, tmp_path: Path) -> None:
+    export, bodies = tmp_path / "kanal.jsonl", []
+    export.write_bytes(posts(3))
+    script = Script(busy(), lost, lambda: httpx.Response(202, json={"id": "j"}))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        return script(request)
+
+    def sync_answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        return answer(request)
+
+    async def async_answer(request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        return answer(request)
+
+    async def run() -> client_module.Job:
+        transport = httpx.MockTransport(async_answer)
+        async with AsyncClient("http://s", "pnp_k", retries=NOW, transport=transport) as client:
+            return await client.upload_export(export)
+
+    if is_async:
+        assert asyncio.run(run())["id"] == "j"
+    else:
+        transport = httpx.MockTransport(sync_answer)
+        with Client("http://s", "pnp_k", retries=NOW, transport=transport) as client:
+            assert client.upload_export(export)["id"] == "j"
+    assert bodies == [posts(3)] * 3
+    assert len(set(script.keys)) == 1
+
+
+def test_a_result_that_cannot_be_fetched_leaves_the_old_file(
+    url: str, key: str, tmp_path: Path
+) -> None:
+    result = tmp_path / "scores.jsonl"
+    result.write_text("old")
+    with Client(url, key) as client, pytest.raises(ClientError, match="there is no job") as caught:
+        client.download_result("0" * 32, result)
+    assert caught.value.status == 404
+    assert result.read_text() == "old"
 
 
 def test_a_refusal_says_why_and_is_not_repeated(url: str, key: str) -> None:

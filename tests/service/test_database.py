@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
 import service.tables
 from service import audit
-from service.db import Base, Database, now
+from service.cases.opening import open_cases
+from service.db import MIGRATIONS, Base, Database, now
 from service.errors import Unavailable
 from service.settings import Settings
+from tests.service.building import AT, store_post
 
 
 def test_models_and_migrations_agree(database: Database) -> None:
@@ -39,6 +43,35 @@ def test_the_database_refuses_to_change_the_audit_log(database: Database, change
         session.execute(text(change))
     with database.reading() as session:
         assert [entry.actor for entry in audit.entries(session)] == ["person:1"]
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "case_events"])
+def test_the_database_refuses_to_replace_or_empty_what_is_append_only(
+    database: Database, table: str
+) -> None:
+    with database.session() as session:
+        open_cases(session, [store_post(session)], at=AT)
+        audit.append(session, "person:1", "case.read", "case:1")
+    with database.reading() as session:
+        before = session.execute(text(f"SELECT * FROM {table}")).all()
+    change = f"TRUNCATE {table}"
+    if database.is_sqlite:
+        change = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
+    with pytest.raises(DatabaseError, match="append-only"), database.session() as session:
+        session.execute(text(change))
+    with database.reading() as session:
+        assert session.execute(text(f"SELECT * FROM {table}")).all() == before != []
+
+
+def test_the_last_revision_can_be_taken_back_and_applied_again(database: Database) -> None:
+    before = sorted(inspect(database.engine).get_table_names())
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+    database.upgrade()
+    assert sorted(inspect(database.engine).get_table_names()) == before
 
 
 def test_an_error_rolls_the_whole_transaction_back(database: Database) -> None:

@@ -59,8 +59,9 @@ def test_every_shipped_mapping_is_read_and_names_its_licence() -> None:
 
 def test_label_studio_choices_answer_every_label(tmp_path: Path) -> None:
     def task(*choices: str) -> dict[str, object]:
-        result = [{"value": {"choices": list(choices)}}]
-        return {"data": {"text": "teks"}, "annotations": [{"result": result}]}
+        skipped = {"result": [{"value": {"choices": ["threat"]}}], "was_cancelled": True}
+        given = {"result": [{"value": {"choices": list(choices)}}], "was_cancelled": False}
+        return {"data": {"text": "teks"}, "annotations": [skipped, given]}
 
     path = tmp_path / "export.json"
     path.write_text(json.dumps([task("threat", "radicalism"), task("none"), task("news")]))

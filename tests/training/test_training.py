@@ -75,7 +75,7 @@ def test_fine_tuning_learns_and_keeps_the_best_epoch() -> None:
     columns = [OUTPUTS.index(label) for label in SCREENED]
     logits = predict(net, tokenizer, posts(20), settings)
     kept = mean_average_precision(targets(posts(20)), logits, columns)
-    assert kept == max(row["pr_auc"] for row in history) > 0.85
+    assert kept == max(max(row["pr_auc"], row["averaged_pr_auc"]) for row in history) > 0.85
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from screening.errors import OutputError
 from screening.labelled import LabelledPost, read_labelled
-from screening.taxonomy import CONTEXT_IDS, LABEL_IDS, TAXONOMY_VERSION
+from screening.taxonomy import CONTEXT_IDS, GUIDELINE_VERSION, LABEL_IDS
 from service import audit
 from service.auth import Principal, Role
 from service.cases import service
@@ -80,7 +80,7 @@ def test_a_row_says_who_when_by_which_guideline_and_how_the_post_came(
     assert (row.text, row.labels, row.contexts) == ("teks satu", frozenset(), {"news"})
     assert row.unknown == set(CONTEXT_IDS) - {"news"}
     assert row.labelled_at == "2026-03-01T08:00:00+00:00"
-    assert (row.guideline, row.platform, row.channel) == (TAXONOMY_VERSION, "telegram", "c7")
+    assert (row.guideline, row.platform, row.channel) == (GUIDELINE_VERSION, "telegram", "c7")
     assert (row.sampled_by, row.sampling_probability) == ("review_band", 1.0)
     assert row.family == "cluster-1"
     assert row.labelled_by == Pseudonyms(tmp_path).of(ADA.id)
@@ -275,7 +275,7 @@ def test_the_command_exports_and_its_group_still_shows_the_taxonomy(
     decide(database, settings, ADA, LAWFUL)
     result = run("labels", "export", tmp_path / "out.jsonl")
     assert result.stdout == ""
-    assert "1 reviews and 1 consensus rows" in result.stderr
+    assert "1 reviews, 0 imported labels and 1 consensus rows" in result.stderr
     assert "left out: 0 undone" in result.stderr
     assert len(list(read_labelled(tmp_path / "out.jsonl"))) == 2
     assert "suffix" in run("labels", "export", tmp_path / "out.csv", code=1).output

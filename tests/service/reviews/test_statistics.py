@@ -72,7 +72,7 @@ def test_a_pair_is_one_whoever_reviewed_first_and_unknown_is_left_out() -> None:
         both(3, opinion("budi", {"incitement": "unknown"}), opinion("ada", YES)),
         both(4, opinion("ada", NO), opinion("cici", NO)),
     ]
-    found = {(row.reviewers, row.label): row for row in kappas(opinions)}
+    found = {(row.reviewers, row.label): row for row in kappas(opinions) if row.week is None}
     pair = ("ada", "budi")
     incitement = found[pair, "incitement"]
     assert (incitement.cases, incitement.observed, incitement.kappa) == (2, 0, pytest.approx(-1))
@@ -82,25 +82,34 @@ def test_a_pair_is_one_whoever_reviewed_first_and_unknown_is_left_out() -> None:
     assert (pair, "financing") not in found
 
 
-def test_alpha_comes_by_label_and_iso_week_and_over_all() -> None:
+def test_agreement_comes_by_label_pair_and_iso_week_and_over_all() -> None:
     assert iso_week(datetime(2027, 1, 1, tzinfo=UTC)) == "2026-W53"
     opinions = [
         both(1, opinion("ada", YES), opinion("budi", YES)),
-        both(2, opinion("ada", NO), opinion("budi", NO)),
-        both(3, opinion("ada", YES), opinion("cici", NO), days=7),
+        both(2, opinion("budi", NO), opinion("ada", NO)),
+        both(3, opinion("ada", YES), opinion("budi", NO), days=7),
+        both(4, opinion("ada", YES), opinion("cici", NO), days=7),
     ]
-    found = {(row.label, row.week): row for row in alphas(opinions)}
-    assert (found[ANY, "2026-W09"].cases, found[ANY, "2026-W09"].alpha) == (2, 1.0)
-    assert found[ANY, "2026-W10"].alpha == pytest.approx(0)
-    assert found["incitement", None].cases == 3
-    assert found["threat", None].alpha is None
+    alpha = {(row.reviewers, row.week, row.label): row for row in alphas(opinions)}
+    first, second, pair = "2026-W09", "2026-W10", ("ada", "budi")
+    assert (alpha[None, first, ANY].cases, alpha[None, first, ANY].alpha) == (2, 1.0)
+    # Two cases, both differ: 1 - (n - 1) * differing / (n_yes * n_no), of n = 4 answers.
+    assert alpha[None, second, ANY].alpha == pytest.approx(1 - 3 * 2 / (2 * 2))
+    assert alpha[pair, None, ANY].alpha == pytest.approx(1 - 5 * 1 / (3 * 3))
+    assert (alpha[pair, second, ANY].cases, alpha[pair, second, ANY].alpha) == (1, 0.0)
+    assert alpha[None, None, "incitement"].cases == 4
+    assert alpha[None, None, "threat"].alpha is None
+    kappa = {(row.reviewers, row.week, row.label): row for row in kappas(opinions)}
+    assert (kappa[pair, None, ANY].cases, kappa[pair, None, ANY].kappa) == (3, pytest.approx(0.4))
+    assert (kappa[pair, first, ANY].cases, kappa[pair, first, ANY].kappa) == (2, pytest.approx(1))
+    assert (kappa[pair, second, ANY].cases, kappa[pair, second, ANY].observed) == (1, 0)
 
 
 def test_cases_decided_in_bulk_by_both_count_once() -> None:
     first, second = opinion("ada", YES, "b1"), opinion("budi", YES, "b2")
     opinions = [both(number, first, second) for number in range(30)]
     opinions += [both(30 + number, first, opinion("budi", NO)) for number in range(2)]
-    (row,) = [row for row in kappas(opinions) if row.label == ANY]
+    (row,) = [row for row in kappas(opinions) if row.label == ANY and row.week is None]
     assert (row.cases, row.observed) == (3, pytest.approx(1 / 3))
 
 
