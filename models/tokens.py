@@ -116,7 +116,9 @@ class TextEncoder:
         by_length: dict[int, list[int]] = {}
         for row, window in enumerate(windows):
             by_length.setdefault(len(window), []).append(row)
-        share = sum(map(len, windows)) / self._parallel
+        # Two pieces for each core, so that one that is busy with other work holds up little.
+        pieces = 2 * self._parallel if self._parallel > 1 else 1
+        share = sum(map(len, windows)) / pieces
         # Longest first: the last to finish is then a short one, and both cores end together.
         return [
             self._batch(windows, rows)

@@ -22,6 +22,7 @@ from service.exports import endpoints as export_endpoints
 from service.exports.worker import Worker
 from service.labels import endpoints as label_endpoints
 from service.notices import endpoints as notice_endpoints
+from service.principals import Principals
 from service.problems import add_handlers
 from service.reviews import endpoints as review_endpoints
 from service.scoring import compatible
@@ -90,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database.upgrade()
     app.state.database = database
     app.state.limits = RateLimits(database)
+    app.state.principals = Principals(database)
     app.state.batcher = Batcher(
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,
@@ -109,8 +111,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         most_waiting=settings.queue_posts,
     )
     state = app.state
-    room = Room(database, state.sealer, state.batcher, settings, state.metrics, state.writer)
-    state.worker = Worker(room)
+    state.room = Room(database, state.sealer, state.batcher, settings, state.metrics, state.writer)
+    state.worker = Worker(state.room)
     yield
     # Requests are answered by now; a job goes back to the queue with what it has done.
     state.worker.close()

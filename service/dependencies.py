@@ -8,11 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from limits import RateLimitItemPerMinute
+from starlette.concurrency import run_in_threadpool
 
 from service.access.limits import STATE_KEY, RateLimits
-from service.auth import Permission, Principal, principal_of_key, principal_of_session
+from service.auth import Permission, Principal, principal_of_session
 from service.db import Database
 from service.errors import Forbidden, Overloaded, Unauthorized
+from service.principals import Principals
 from service.sealing import Sealer
 from service.settings import Settings
 
@@ -66,7 +68,7 @@ async def documented_schemes(
     """Names in the OpenAPI document the ways in that ``current_principal`` knows."""
 
 
-def current_principal(
+async def current_principal(
     request: Request,
     database: DatabaseDep,
     settings: SettingsDep,
@@ -84,10 +86,11 @@ def current_principal(
     Overloaded
         The key has sent its requests of this minute, whatever was answered.
     """
-    who = _principal(request, database)
+    who = await _principal(request, database)
     per_minute = who.per_minute or settings.key_per_minute
     if who.id.startswith("key:") and per_minute:
-        is_allowed, standing = limits.take(RateLimitItemPerMinute(per_minute), who.id)
+        item = RateLimitItemPerMinute(per_minute)
+        is_allowed, standing = await run_in_threadpool(limits.take, item, who.id)
         setattr(request.state, STATE_KEY, standing)
         if not is_allowed:
             raise Overloaded(
@@ -97,17 +100,21 @@ def current_principal(
     return who
 
 
-def _principal(request: Request, database: Database) -> Principal:
+async def _principal(request: Request, database: Database) -> Principal:
     secret = _given_key(request)
     cookie = request.cookies.get(SESSION_COOKIE)
     if secret is None and cookie is None:
         raise Unauthorized("send 'Authorization: Bearer' with an API key, or sign in")
+    if secret is not None:
+        return await cast(Principals, request.app.state.principals).of_key(secret)
+    if request.method not in {"GET", "HEAD"} and CSRF_HEADER not in request.headers:
+        raise Forbidden(f"a change by a signed-in browser needs the header '{CSRF_HEADER}'")
+    return await run_in_threadpool(_of_session, database, cast(str, cookie))
+
+
+def _of_session(database: Database, token: str) -> Principal:
     with database.reading() as session:
-        if secret is not None:
-            return principal_of_key(session, secret)
-        if request.method not in {"GET", "HEAD"} and CSRF_HEADER not in request.headers:
-            raise Forbidden(f"a change by a signed-in browser needs the header '{CSRF_HEADER}'")
-        return principal_of_session(session, cast(str, cookie))
+        return principal_of_session(session, token)
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]

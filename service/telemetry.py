@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
     from opentelemetry.trace import Tracer
 
 log = logging.getLogger("penapisan.telemetry")
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-OF_FASTAPI_OFF = {
+OF_FASTAPI_OFF: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
     "logs": False,
@@ -50,7 +51,8 @@ def find_tracer() -> Tracer | None:
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "penapisan"}
     provider = TracerProvider(resource=Resource.create(named))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider.get_tracer("penapisan")
+    tracer: Tracer = provider.get_tracer("penapisan")
+    return tracer
 
 
 def note_batch(tracer: Tracer, posts: int, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ import numpy.typing as npt
 
 from models.errors import EngineError
 from models.tokens import TokenBatch
+
+# OpenVINO tells its maker's statistics of every import, unless this package of it is not there.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 

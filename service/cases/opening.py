@@ -28,18 +28,22 @@ SAMPLE_PRIORITY = 2.0
 """A sampled clear post gets a random place up to here, so that its place betrays nothing and it is
 not starved by hits."""
 
-_draw = random.SystemRandom().random
+draw = random.SystemRandom().random
 _RANK = {"clear": 0, "review": 1, "urgent": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A post just stored with its score; ``is_new`` where its content is new in its channel."""
+    """A post just stored with its score; ``is_new`` where its content is new in its channel.
+
+    ``is_drawn`` says whether the random sample takes it, where that was decided before.
+    """
 
     post: PostRow
     score: ScoreRow
     text: str
     is_new: bool = True
+    is_drawn: bool | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +69,7 @@ def open_cases(
     stored: Iterable[Stored],
     *,
     audit_share: float = 0.0,
-    draw: Callable[[], float] = _draw,
+    draw: Callable[[], float] = draw,
     at: datetime | None = None,
 ) -> Opened:
     """Open a case for every hit, or attach it to the one its channel has for the same content.
@@ -80,7 +84,9 @@ def open_cases(
     sampled = [
         item
         for item in stored
-        if item.score.band == "clear" and item.is_new and draw() < audit_share
+        if item.score.band == "clear"
+        and item.is_new
+        and (draw() < audit_share if item.is_drawn is None else item.is_drawn)
     ]
     made = Opened()
     _lock(session, [*hits, *sampled])

@@ -18,6 +18,9 @@ from service.errors import Overloaded, Unavailable
 SMOOTHING = 0.2
 """Weight of the newest batch in the speed that ``Retry-After`` is computed from."""
 
+WHOLE_POSTS = 16
+"""So many that wait are scored together; fewer at a time would take longer in all."""
+
 
 @dataclass(slots=True)
 class _Job:
@@ -133,11 +136,11 @@ class Batcher:
             self._changed.wait_for(lambda: self._jobs or self._is_closing)
             if not self._jobs:
                 return None
+            # Half, so that the rest is scored while these are stored and answered.
+            most = min(self._batch_posts, max(WHOLE_POSTS, self._waiting // 2))
             jobs: list[_Job] = []
             posts = 0
-            while self._jobs and (
-                not jobs or posts + len(self._jobs[0].texts) <= self._batch_posts
-            ):
+            while self._jobs and (not jobs or posts + len(self._jobs[0].texts) <= most):
                 job = self._jobs.popleft()
                 if job.answer.set_running_or_notify_cancel():
                     jobs.append(job)

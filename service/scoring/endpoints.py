@@ -9,14 +9,11 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service.auth import Permission, Principal
-from service.dependencies import DatabaseDep, SealerDep, SettingsDep, require
+from service.dependencies import require
 from service.errors import Unprocessable
-from service.observation import Metrics
 from service.scoring import service
-from service.scoring.batcher import Batcher
 from service.scoring.schemas import ScoreAnswer, ScoreRequest, to_answer, to_post
 from service.scoring.storing import Scored
-from service.writer import Writer
 
 router = APIRouter(prefix="/v1", tags=["scoring"])
 
@@ -34,18 +31,8 @@ IdempotencyKey = Annotated[
 ]
 
 
-async def get_room(
-    request: Request, database: DatabaseDep, sealer: SealerDep, settings: SettingsDep
-) -> service.Room:
-    state = request.app.state
-    return service.Room(
-        database,
-        sealer,
-        cast(Batcher, state.batcher),
-        settings,
-        cast(Metrics, state.metrics),
-        cast("Writer[service.Submission]", state.writer),
-    )
+async def get_room(request: Request) -> service.Room:
+    return cast(service.Room, request.app.state.room)
 
 
 RoomDep = Annotated[service.Room, Depends(get_room)]

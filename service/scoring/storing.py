@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from screening.policy import Policy
 from screening.types import Post, Score
 from service import audit
 from service.auth import Principal
-from service.cases.opening import Stored, open_cases
+from service.cases.opening import Stored, draw, open_cases
 from service.sealing import Sealer
 from service.tables import Answered, Content, PostRow, ScoreRow
 
@@ -29,10 +29,10 @@ class Scored:
     post: Post
     score: Score
     views: int | None = None
+    sha256: str = field(init=False)
 
-    @property
-    def sha256(self) -> str:
-        return sha256_of(self.post.text)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", sha256_of(self.post.text))
 
 
 def sha256_of(text: str) -> str:
@@ -76,15 +76,24 @@ def store_all(
     put_contents(session, sealer, {item.sha256: item.post.text for item in ordered}, at)
     _put(session, PostRow, [_post_values(item, who, at) for who, item in sent])
     _put(session, ScoreRow, [_score_values(item, policy, at) for item in ordered])
-    posts, scores = _stored_rows(session, ordered)
+    # Most posts are clear, and are not read back.
+    news = {_key(item) for item in ordered if _place(item) not in known}
+    drawn = {key for key in news if draw() < audit_share}
+    wanted = {
+        _key(item): item
+        for item in ordered
+        if _key(item) in drawn or policy.decide(item.score).band != "clear"
+    }
+    posts, scores = _stored_rows(session, list(wanted.values()))
     stored = [
         Stored(
-            posts[_key(item)],
+            posts[key],
             scores[item.sha256],
             item.post.text,
-            is_new=(item.post.platform, item.post.channel_id or "", item.sha256) not in known,
+            is_new=key in news,
+            is_drawn=key in drawn,
         )
-        for item in {_key(item): item for item in ordered}.values()
+        for key, item in wanted.items()
     ]
     made = open_cases(session, stored, audit_share=audit_share, at=at)
     subject = f"release:{policy.version}"
@@ -93,7 +102,7 @@ def store_all(
         counts = Counter({"posts": len(scored), "opened": 0, "attached": 0})
         for key in {_key(item) for item in scored}:
             # Taken out, so that of two submissions with one post the first opened its case.
-            counts.update(made.by_post.pop(posts[key].id, {}))
+            counts.update(made.by_post.pop(posts[key].id, {}) if key in posts else {})
         if scored:
             entries.append(audit.Done(who.id, "posts.submit", subject, counts))
     audit.append_all(session, entries)
@@ -107,6 +116,11 @@ def remembered(session: Session, who: Principal, key: str) -> Answered | None:
 def _key(item: Scored) -> tuple[str, str, str, str]:
     post = item.post
     return (post.platform, post.channel_id or "", post.message_id, item.sha256)
+
+
+def _place(item: Scored) -> tuple[str, str, str]:
+    """Where a content is new or not."""
+    return (item.post.platform, item.post.channel_id or "", item.sha256)
 
 
 def _known_contents(session: Session, scored: Sequence[Scored]) -> set[tuple[str, str, str]]:
@@ -151,13 +165,16 @@ def _put(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None
 
 def _insert(session: Session, table: type[Any]) -> Any:
     dialect = session.get_bind().dialect.name
-    insert: Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    # Into the table: the mapper would prepare every row once more.
+    insert: Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table.__table__)
     return insert
 
 
 def _stored_rows(
     session: Session, scored: Sequence[Scored]
 ) -> tuple[dict[tuple[str, str, str, str], PostRow], dict[str, ScoreRow]]:
+    if not scored:
+        return {}, {}
     contents = {item.sha256 for item in scored}
     wanted = {item.post.message_id for item in scored}
     posts = session.scalars(

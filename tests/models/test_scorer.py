@@ -135,7 +135,7 @@ def test_few_texts_of_one_length_are_spread_over_all_that_runs_at_once() -> None
     path = load_release().tokenizer_path
     encoder = TextEncoder(path, max_tokens=32, batch_tokens=1024, parallel=2)
     texts = [f"selamat pagi {number}" for number in range(10, 19)]
-    assert [batch.rows.size for batch in encoder.prepare(texts).batches] == [5, 4]
+    assert [batch.rows.size for batch in encoder.prepare(texts).batches] == [3, 3, 3]
 
 
 def test_a_post_above_clear_names_its_words(scorer: ReleaseScorer, texts: list[str]) -> None:

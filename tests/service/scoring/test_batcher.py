@@ -80,6 +80,18 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(
     wait_for(batcher, 0)
 
 
+def test_of_many_that_wait_half_are_scored_first(scorer: GatedScorer) -> None:
+    batcher = Batcher(scorer, batch_posts=32, queue_posts=1000)
+    waiting = [batcher.submit(["x"])]
+    time.sleep(0.05)
+    waiting += [batcher.submit(["x"]) for _ in range(100)]
+    scorer.gate.set()
+    for answer in waiting:
+        answer.result(30)
+    batcher.close()
+    assert scorer.batches == [1, 32, 32, 18, 16, 2]
+
+
 def test_a_wait_longer_than_allowed_is_refused_at_once(scorer: GatedScorer) -> None:
     batcher = Batcher(scorer, batch_posts=8, queue_posts=1000, queue_seconds=0.5)
     with ThreadPoolExecutor(1) as pool:
