@@ -90,8 +90,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = Database(settings)
     database.upgrade()
     app.state.database = database
-    app.state.principals = Principals(database)
     app.state.limits = RateLimits(database)
+    app.state.principals = Principals(database)
     app.state.batcher = Batcher(
         app.state.scorer or load_scorer(settings.release),
         batch_posts=settings.batch_posts,

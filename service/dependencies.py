@@ -36,7 +36,7 @@ async def get_sealer(request: Request) -> Sealer:
     return cast(Sealer, request.app.state.sealer)
 
 
-async def get_limits(request: Request) -> RateLimits:
+def get_limits(request: Request) -> RateLimits:
     return cast(RateLimits, request.app.state.limits)
 
 
@@ -89,8 +89,8 @@ async def current_principal(
     who = await _principal(request, database)
     per_minute = who.per_minute or settings.key_per_minute
     if who.id.startswith("key:") and per_minute:
-        limit = RateLimitItemPerMinute(per_minute)
-        is_allowed, standing = await run_in_threadpool(limits.take, limit, who.id)
+        item = RateLimitItemPerMinute(per_minute)
+        is_allowed, standing = await run_in_threadpool(limits.take, item, who.id)
         setattr(request.state, STATE_KEY, standing)
         if not is_allowed:
             raise Overloaded(

@@ -37,8 +37,12 @@ Every error is `application/problem+json` (RFC 9457); its `errors` name each fie
 TAGS = {
     "scoring": "Posts in, calibrated probabilities out",
     "compatible": "The same in the shapes of OpenAI, Perspective and the Open Inference Protocol",
+    "exports": "Whole exports, scored in the background",
     "cases": "The review queue",
     "reviews": "How reviewers agree",
+    "notices": "Reports to platforms, each approved by a second person",
+    "labels": "Labels from elsewhere",
+    "access": "Who may sign in, and keys",
     "audit": "The log of who read and changed what",
     "operation": "Health and metrics",
 }

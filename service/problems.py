@@ -8,8 +8,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from service.errors import ServiceError, Unauthorized
 
@@ -53,6 +55,8 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def on_http(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request.scope["path"])))
         return problem(error.status_code, str(error.detail), str(error.detail), headers=headers)
 
 
@@ -69,6 +73,16 @@ def problem(
     return JSONResponse(
         body.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers
     )
+
+
+def _methods(app: FastAPI, path: str) -> set[str]:
+    """What a path may be asked for: the router names the methods of its first route alone."""
+    return {
+        method
+        for route in iter_route_contexts(app.routes)
+        if route.path and compile_path(route.path)[0].match(path)
+        for method in route.methods or ()
+    }
 
 
 def _pointer(location: Sequence[object]) -> str:

@@ -23,13 +23,10 @@ Name = Annotated[str, Query(min_length=1, max_length=128)]
 BODY = {
     "requestBody": {
         "required": True,
-        "content": {
-            "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
-            "text/csv": {"schema": {"type": "string"}},
-            "application/x-ndjson": {"schema": {"type": "string"}},
-        },
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+"""The file as it is, whatever its content type says: ``format`` tells what it is."""
 
 
 class ImportOut(BaseModel):

@@ -26,26 +26,10 @@ def _each_once(ids: list[int]) -> list[int]:
 Subject = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 
 
-def _only(*fields: str) -> dict[str, Any]:
-    """The JSON schema of a selection by these fields and no others."""
-    kinds = {"cases": "array", "platform": "string", "channel_id": "string", "account_id": "string"}
-    given = {name: {"type": kind if name in fields else "null"} for name, kind in kinds.items()}
-    return {"required": list(fields), "properties": given}
-
-
 class NoticeIn(BaseModel):
     """What to report: cases by id, or all unreported cases of a channel or an account."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "oneOf": [
-                _only("cases"),
-                _only("platform", "channel_id"),
-                _only("platform", "account_id"),
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     cases: (
         Annotated[

@@ -66,7 +66,6 @@ GET    /v1/notices/{notice_id}                       -   +   +   +   +   -    -
 POST   /v1/notices/{notice_id}/approve               -   -   -   s   -   -    -
 POST   /v1/notices/{notice_id}/withdraw              -   +   +   +   -   -    -
 GET    /v1/notices/{notice_id}/report                -   +   +   +   +   -    -
-POST   /v1/labels/imports                            -   -   +   -   -   -    -
 GET    /v1/audit                                     -   -   -   -   +   -    -
 GET    /v1/audit/head                                -   -   -   -   +   -    -
 GET    /v1/audit/verify                              -   -   -   -   +   -    -
@@ -119,7 +118,7 @@ def rows(*, signed_in: bool = False) -> dict[Row, dict[str, bool]]:
 
 def endpoints(app: FastAPI) -> set[Row]:
     return {
-        (method, str(route.path))
+        (method, str(route.path_format))
         for route in iter_route_contexts(app.routes)
         for method in set(route.methods or ()) - {"HEAD"}
     }

@@ -219,6 +219,12 @@ def test_refusals_are_problems_that_name_the_case(
     assert answer.status_code == 422
 
 
+def test_a_method_that_is_not_served_is_told_which_are(client: TestClient) -> None:
+    answer = client.put("/v1/notices")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
+    assert client.delete("/v1/notices/1").headers["Allow"] == "GET"
+
+
 def run(*arguments: object, code: int = 0) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
