@@ -43,7 +43,7 @@ REFUSED = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "continue-on-failure": True,
-    "generation": {"max-examples": 25, "deterministic": True, "database": "none"},
+    "generation": {"max-examples": 10, "deterministic": True, "database": "none"},
     "checks": {"negative_data_rejection": {"expected-statuses": REFUSED}},
     "operations": [
         {
