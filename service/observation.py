@@ -6,7 +6,9 @@ import json
 import logging
 import secrets
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -130,11 +132,12 @@ class _Observed:
             await self._app(scope, receive, send)
             return
         began, status, identifier = time.perf_counter(), 500, f"req_{secrets.token_hex(8)}"
+        is_begun = False
 
         async def note(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, is_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_begun = message["status"], True
                 message["headers"] = [
                     *message.get("headers", []),
                     (REQUEST_ID.lower().encode(), identifier.encode()),
@@ -150,6 +153,12 @@ class _Observed:
                 await self._app(scope, body.receive, body.unless_too_large(note))
                 if body.is_too_large:
                     await _refuse(scope, receive, note, limit)
+        except Exception as error:
+            if is_begun:
+                raise
+            _log_unforeseen(identifier, error)
+            words = "the service failed in a way nobody foresaw; report it with the request's id"
+            await problem(500, "Internal error", words)(scope, receive, note)
         finally:
             self._note(scope, status, time.perf_counter() - began, identifier)
 
@@ -202,6 +211,13 @@ class _Body:
                 await send(message)
 
         return answer
+
+
+def _log_unforeseen(identifier: str, error: Exception) -> None:
+    """Kind and place alone: an error's words may quote a post."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    log.error(json.dumps({"request": identifier, "error": type(error).__name__, "at": place}))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int) -> None:
