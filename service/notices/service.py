@@ -304,6 +304,11 @@ def _fault(case: Case, reviews: Sequence[Review], posts: Unnoticed, at: datetime
             "was decided in bulk and can still be undone; try again in a minute",
         ),
         (len({review.reviewer for review in reviews}) < 2, "was decided by one person, not two"),
+        (
+            # Whoever holds a key may also sign in: only people are surely different.
+            any(not review.reviewer.startswith(PERSON) for review in reviews),
+            "was decided with an API key; a notice needs people who had signed in",
+        ),
         (not posts.posts, "is in a notice already"),
         (not posts.linked, "has no post with a link, without which no platform finds it"),
     )

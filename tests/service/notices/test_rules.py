@@ -224,6 +224,10 @@ def test_what_may_not_be_reported_is_refused_by_name(
         (second,) = session.scalars(select(Review).where(Review.case_id == 3, Review.round == 2))
         second.undone_at = AT
     assert "was decided by one person" in refused(3).detail
+    with database.session() as session:
+        second = session.scalars(select(Review).where(Review.case_id == 3, Review.round == 2)).one()
+        second.undone_at, second.reviewer = None, "key:4"
+    assert "was decided with an API key" in refused(3).detail
 
 
 def test_gold_items_and_what_can_still_be_undone_are_left_out(
