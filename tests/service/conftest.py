@@ -76,6 +76,15 @@ def database(settings: Settings) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def operated(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database that the commands find."""
+    if settings.database_url:
+        monkeypatch.setenv("PENAPISAN_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("PENAPISAN_DATA_DIR", str(settings.data_dir))
+    return database
+
+
 @contextmanager
 def _fresh_database(server: str) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"

@@ -6,13 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
+from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from screening.scorer import Scorer
 from service.app import create_app
 from service.auth import Role, create_key, open_session
+from service.cli import main
 from service.db import Database, now
 from service.dependencies import CSRF_HEADER, SESSION_COOKIE
 from service.settings import Settings
@@ -32,6 +36,19 @@ def key_of(database: Database, role: Role) -> dict[str, str]:
     with database.session() as session:
         _, secret = create_key(session, "system", role.value, role)
     return {"Authorization": f"Bearer {secret}"}
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    """What a command of ``penapisan`` printed."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def count(database: Database, table: type[Any]) -> int:
+    """Rows of a table."""
+    with database.reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def signed_in(database: Database, number: int, role: Role) -> dict[str, str]:

@@ -6,33 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from service import audit
 from service.auth import Role, principal_of_key
-from service.cli import main
 from service.commands import ROLES
 from service.db import Database, now
 from service.errors import Unauthorized
 from service.settings import Settings
 from service.tables import ApiKey, AuditEntry
-
-
-def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    return result
-
-
-@pytest.fixture
-def operated(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database that the commands find."""
-    if settings.database_url:
-        monkeypatch.setenv("PENAPISAN_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("PENAPISAN_DATA_DIR", str(settings.data_dir))
-    return database
+from tests.service.serving import run
 
 
 def states(listed: str) -> list[tuple[str, str]]:

@@ -8,33 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from service.access import service
 from service.auth import Permission, Role, create_key, hash_password
-from service.cli import main
 from service.commands import PERMISSIONS
 from service.db import Database, now
 from service.settings import Settings
 from service.tables import ApiKey, Person
 from tests.service.access.signing import PASSWORD
-
-
-def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    return result
-
-
-@pytest.fixture
-def operated(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database that the commands find."""
-    if settings.database_url:
-        monkeypatch.setenv("PENAPISAN_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("PENAPISAN_DATA_DIR", str(settings.data_dir))
-    return database
+from tests.service.serving import run
 
 
 def sign_in_by(database: Database, settings: Settings, link: str) -> Person:

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from service import audit
 from service.auth import Role
@@ -31,7 +31,7 @@ from tests.service.exports.sending import (
     result_rows,
     send,
 )
-from tests.service.serving import key_of, served
+from tests.service.serving import count, key_of, served
 
 
 @pytest.fixture
@@ -39,11 +39,6 @@ def client(settings: Settings, database: Database) -> Iterator[TestClient]:
     with served(settings) as client:
         client.headers.update(key_of(database, Role.SUBMITTER))
         yield client
-
-
-def count(database: Database, table: type[Any]) -> int:
-    with database.reading() as session:
-        return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def zipped(content: bytes) -> bytes:

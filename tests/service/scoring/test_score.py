@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.tables import Case, CasePost, Content, PostRow, ScoreRow
 from tests.builders import FakeScorer, make_post
 from tests.service.building import AT
-from tests.service.serving import key_of, served
+from tests.service.serving import count, key_of, served
 
 HIT = "xxxxxxxx bb"
 
@@ -34,11 +34,6 @@ def client(settings: Settings, database: Database) -> Iterator[TestClient]:
     with served(settings) as client:
         client.headers.update(key_of(database, Role.SUBMITTER))
         yield client
-
-
-def count(database: Database, table: type[Any]) -> int:
-    with database.reading() as session:
-        return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def test_a_hit_is_scored_kept_and_opens_a_case(client: TestClient, database: Database) -> None:
