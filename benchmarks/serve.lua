@@ -1,7 +1,8 @@
 -- wrk's side of benchmarks/serve.py: unique posts, and the latency of each answer by its status.
 --
 -- Arguments: a file of JSON strings, one text a line; what stands before and after an id and a
--- text in a request; the key; requests a second to send whether answered or not (0: as answered).
+-- text in a request; the key; requests a second to send whether answered or not (0: as answered);
+-- how many threads there are.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long seconds; long nanoseconds; } moment;
@@ -20,9 +21,6 @@ local threads = {}
 function setup(thread)
     thread:set("number", #threads)
     threads[#threads + 1] = thread
-    for _, earlier in ipairs(threads) do
-        earlier:set("count", #threads)
-    end
 end
 
 local texts, sent, place, due = {}, {}, 0, 0
@@ -30,12 +28,14 @@ local head, middle, tail, pause
 seconds, statuses, finished, exhausted = {}, {}, 0, 0
 
 function init(arguments)
-    local rate
+    local rate, count
     head, middle, tail = arguments[2], arguments[3], arguments[4]
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
     wrk.headers["Authorization"] = "Bearer " .. arguments[5]
     rate = tonumber(arguments[6])
+    -- A thread begins before the next one is made, so that it cannot count them.
+    count = tonumber(arguments[7])
     local line_number = 0
     for line in io.lines(arguments[1]) do
         if line_number % count == number then

@@ -48,6 +48,8 @@ OVERLOAD = 3
 EVERYDAY = ("lawful", "single")
 """Families of posts as most posts are; the other lawful ones are written to look like hits."""
 
+THREADS = 2
+
 PATIENCE_SECONDS = 4
 """Connections under overload: as many as requests are sent in so long, so that none waits."""
 
@@ -130,8 +132,8 @@ def load(
     target: Target, posts: Path, *, seconds: float, clients: int, per_second: float = 0
 ) -> Load:
     """Load ``target`` with ``wrk``."""
-    command = ["wrk", "-t2", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout=60s", "-s"]
-    arguments = [str(posts), *target.parts, target.key, str(per_second)]
+    command = ["wrk", f"-t{THREADS}", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout=60s", "-s"]
+    arguments = [str(posts), *target.parts, target.key, str(per_second), str(THREADS)]
     before = cpu_seconds(target.process)
     done = subprocess.run(
         [*command, str(SCRIPT), target.url, "--", *arguments],

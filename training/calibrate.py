@@ -17,9 +17,10 @@ from training.errors import TrainingError
 
 URGENT_PRECISION = 0.95
 REVIEW_RECALL = 0.98
-REVIEW_LAWFUL_RATE = 0.005
+REVIEW_LAWFUL_RATE = 0.002
 """Largest share of any lawful public set that one label may send to review: a band that holds
-nearly every post would be no band."""
+nearly every post would be no band. Posts of other sets come in two to five times as often, and one
+in a hundred is what reviewers can bear."""
 
 PREVALENCE = 0.01
 """Share of violating posts that thresholds are computed for: authored data are half positives,
@@ -74,6 +75,7 @@ def fit_thresholds(
         review = review_threshold(positives, public)
         thresholds[label] = {
             "review": review,
+            "review_lawful_rate": REVIEW_LAWFUL_RATE,
             "review_recall": round(float((positives >= review).mean()), 4),
             "urgent": urgent_threshold(positives, negatives, prevalence),
             "prevalence": prevalence,

@@ -177,12 +177,35 @@ def calibrate(folder: Path, out: Path, lawful: Path | None) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("CARD.md"))
-def card(folder: Path, output: Path) -> None:
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Releases of other sizes, measured on the same posts; may be given again.",
+)
+@click.option("--why", default="", help="One sentence: why this size ships.")
+@lawful_option
+def card(
+    folder: Path, output: Path, beside: tuple[Path, ...], why: str, lawful: Path | None
+) -> None:
     """Write the model card of the release in FOLDER from its record."""
     from models.release import load_release
     from training.card import write_card
+    from training.data import read_lawful
+    from training.recipe import read_parts
+    from training.sizes import measure_sizes
 
-    write_card(output, load_release(folder, allow_refused=True).record)
+    loaded = load_release(folder, allow_refused=True)
+    record = dict(loaded.record)
+    if beside:
+        parts = read_parts()
+        train = parts["train"]
+        if lawful is not None:
+            train = [*train, *(p for posts in read_lawful(lawful, "train").values() for p in posts)]
+        releases = [loaded, *(load_release(path, allow_refused=True) for path in beside)]
+        rows = measure_sizes(releases, train, parts["test"])
+        record["comparison"] = {"rows": rows, "posts": len(parts["test"]), "why": why}
+    write_card(output, record)
     click.echo(f"{output} written")
 
 

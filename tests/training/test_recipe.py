@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from models.release import load_release
 from models.scorer import load_scorer
 from screening.labelled import LabelledPost
+from screening.policy import SCREENED
 from screening.taxonomy import CONTEXT_IDS, LABEL_IDS
 from tests.training.tiny import tiny_encoder, tiny_tokenizer
 from training import recipe, vocabulary
@@ -68,6 +69,20 @@ def test_one_command_makes_a_release_that_scores(base: Path, tmp_path: Path) -> 
     card = CliRunner().invoke(main, ["card", str(out), "-o", str(tmp_path / "card.md")])
     assert card.exit_code == 0, card.output
     assert (tmp_path / "card.md").read_text("utf-8") == (out / "CARD.md").read_text("utf-8")
+    beside = ["--beside", str(tmp_path / "mine-2"), "--why", "Small."]
+    card = CliRunner().invoke(main, ["card", str(out), "-o", str(tmp_path / "card.md"), *beside])
+    assert card.exit_code == 0, card.output
+    section = (tmp_path / "card.md").read_text("utf-8").split("## Why this size")[1]
+    lines = section.split("## Thresholds")[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:-2]]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("mine-1", "2"), ("mine-2", "2"), ("TF-IDF + logistic", "none"),
+    ]  # fmt: skip
+    quality = record["metrics"]["transformer"]
+    assert [float(cell) for cell in rows[0][2:4]] == [
+        quality[label]["pr_auc"] for label in SCREENED
+    ]
+    assert lines[-1].endswith("Small.")
 
 
 def test_more_tokens_than_positions_are_refused(base: Path, tmp_path: Path) -> None:
