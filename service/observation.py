@@ -27,7 +27,8 @@ from sqlalchemy import func, select
 from service.cases.states import QUEUED
 from service.db import now
 from service.dependencies import DatabaseDep
-from service.problems import problem
+from service.errors import Overloaded
+from service.problems import problem, problem_of
 from service.settings import Settings
 from service.tables import Case
 
@@ -35,6 +36,7 @@ router = APIRouter(tags=["operation"])
 log = logging.getLogger("penapisan.requests")
 
 REQUEST_ID = "X-Request-ID"
+SCORING = frozenset({"/v1/score", "/v1/moderations", "/v1alpha1/comments:analyze"})
 UPLOADS = "/v1/exports"
 """The one path whose bodies are streamed to disk, and may be larger than fits into memory."""
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -149,6 +151,8 @@ class _Observed:
         try:
             if _given_length(scope) > limit:
                 await _refuse(scope, receive, note, limit)
+            elif (overload := self._overload(scope)) is not None:
+                await problem_of(overload)(scope, receive, note)
             else:
                 await self._app(scope, body.receive, body.unless_too_large(note))
                 if body.is_too_large:
@@ -161,6 +165,16 @@ class _Observed:
             await problem(500, "Internal error", words)(scope, receive, note)
         finally:
             self._note(scope, status, time.perf_counter() - began, identifier)
+
+    def _overload(self, scope: Scope) -> Overloaded | None:
+        """Why what asks for scores is turned away before it costs more than this look."""
+        if scope["method"] != "POST" or scope["path"] not in SCORING:
+            return None
+        try:
+            self._state.batcher.check()
+        except Overloaded as error:
+            return error
+        return None
 
     def _limit(self, scope: Scope) -> int:
         settings: Settings = self._state.settings

@@ -36,15 +36,7 @@ class Problem(BaseModel):
 def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServiceError)
     def on_service_error(request: Request, error: ServiceError) -> JSONResponse:
-        errors = [dict(entry) for entry in error.errors]
-        if error.pointer is not None:
-            errors.insert(0, {"pointer": error.pointer, "detail": error.detail})
-        headers = {}
-        if error.retry_after_seconds is not None:
-            headers["Retry-After"] = str(error.retry_after_seconds)
-        if isinstance(error, Unauthorized):
-            headers["WWW-Authenticate"] = "Bearer"
-        return problem(error.status, error.title, error.detail, errors, headers)
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -58,6 +50,18 @@ def add_handlers(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(sorted(_methods(app, request.scope["path"])))
         return problem(error.status_code, str(error.detail), str(error.detail), headers=headers)
+
+
+def problem_of(error: ServiceError) -> JSONResponse:
+    errors = [dict(entry) for entry in error.errors]
+    if error.pointer is not None:
+        errors.insert(0, {"pointer": error.pointer, "detail": error.detail})
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.title, error.detail, errors, headers)
 
 
 def problem(

@@ -92,18 +92,22 @@ class Batcher:
         with self._changed:
             if self._is_closing:
                 raise Unavailable("the service is stopping; try again", retry_after_seconds=5)
-            seconds = self._waiting / self._posts_per_second
-            is_full = self._waiting and self._waiting + len(texts) > self._queue_posts
-            if is_full or seconds > self._queue_seconds:
-                whole = math.ceil(seconds)
-                raise Overloaded(
-                    f"{self._waiting} posts are waiting already; try again in {whole} s",
-                    retry_after_seconds=whole,
-                )
+            self.check(len(texts))
             self._jobs.append(job)
             self._waiting += len(texts)
             self._changed.notify()
         return job.answer
+
+    def check(self, posts: int = 1) -> None:
+        """Raise ``Overloaded`` where so many more posts would be refused now."""
+        seconds = self._waiting / self._posts_per_second
+        is_full = self._waiting and self._waiting + posts > self._queue_posts
+        if is_full or seconds > self._queue_seconds:
+            whole = math.ceil(seconds)
+            raise Overloaded(
+                f"{self._waiting} posts are waiting already; try again in {whole} s",
+                retry_after_seconds=whole,
+            )
 
     def close(self) -> None:
         """Score what was accepted, take nothing more, and stop."""

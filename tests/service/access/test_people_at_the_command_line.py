@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +82,7 @@ def test_serve_says_where_to_go_and_shows_a_link_and_no_other_secret(tmp_path: P
         assert server.stderr is not None
         lines = [server.stderr.readline() for _ in range(3)]
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         server.communicate(timeout=60)
     assert sum("http://127.0.0.1:1/docs" in line for line in lines) == 1
     (shown,) = [line.split()[-1] for line in lines if "/sign-in/" in line]

@@ -240,6 +240,9 @@ def test_more_requests_than_the_queue_holds_are_refused_and_the_others_are_kept(
         assert {answer.status_code for answer in refused} == {429}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         assert count(database, PostRow) == 0
+        unread = client.post("/v1/score", content=b"{", headers=headers)
+        assert unread.status_code == 429, "what is full reads nothing more"
+        assert client.get("/v1/me", headers=headers).status_code == 200
         scorer.gate.set()
         answers = [request.result().status_code for request in sent]
     assert (answers.count(200), answers.count(429)) == (60, 40)
