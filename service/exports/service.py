@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from screening.errors import ReadError
@@ -29,7 +28,7 @@ from service.exports.folders import JobFolder
 from service.exports.repository import ENDED, EXPORT, JobState
 from service.exports.running import RESULT_NAME
 from service.exports.schemas import Format, to_answer
-from service.scoring.service import Once, Room, given_before, remember
+from service.scoring.service import Once, Room, answering, given_before, remember
 from service.settings import Settings
 from service.tables import Job
 
@@ -157,20 +156,13 @@ def accept(
         created_at=at,
     )
     body = to_answer(job).model_dump(mode="json")
-    try:
-        with room.database.session() as session:
-            session.add(job)
-            session.flush()
-            if once is not None:
-                remember(session, who, once, body, at)
-            detail = {"bytes": upload.n_bytes, "sha256": upload.sha256}
-            audit.append(session, who.id, "export.submit", f"job:{job.id}", detail)
-    except IntegrityError as error:
-        if once is None:
-            raise
-        raise Conflict(
-            "a request with this Idempotency-Key is being answered; repeat it"
-        ) from error
+    with answering(once), room.database.session() as session:
+        session.add(job)
+        session.flush()
+        if once is not None:
+            remember(session, who, once, body, at)
+        detail = {"bytes": upload.n_bytes, "sha256": upload.sha256}
+        audit.append(session, who.id, "export.submit", f"job:{job.id}", detail)
     return body, False
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
@@ -143,16 +144,23 @@ async def submit(
         room.metrics.bands.labels(band, item.score.release).inc()
     if not is_kept:
         return body, False
-    try:
+    with answering(once):
         submission = Submission(who, scored, once, body)
         await asyncio.wrap_future(room.writer.submit(submission, len(posts)))
+    return body, False
+
+
+@contextmanager
+def answering(once: Once | None) -> Iterator[None]:
+    """Raise ``Conflict`` where another request with the key is stored first."""
+    try:
+        yield
     except IntegrityError as error:
         if once is None:
             raise
         raise Conflict(
             "a request with this Idempotency-Key is being answered; repeat it"
         ) from error
-    return body, False
 
 
 async def apart(posts: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
